@@ -1,0 +1,88 @@
+"""The primitive layers an op decomposes into, with their exact arithmetic.
+
+Every cost of an op is a sum over its layers, so a new kind of op only says which layers it has.
+Counts are for one sample (batch 1) and float32 unless said otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FLOAT32_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One primitive layer.
+
+    Attributes:
+        name: ``conv``, ``linear``, ``pool``, ``add`` or ``fill``.
+        inputs: elements read (all inputs together).
+        outputs: elements written.
+        macs: multiply-accumulates.
+        weights: weights read by the deployed layer, bias included, batch norm folded.
+        parameters: trainable parameters of the torch module, batch norm's scale and shift included.
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    macs: int = 0
+    weights: int = 0
+    parameters: int = 0
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations, two per multiply-accumulate.
+
+        The convention of ``torch.utils.flop_counter``: bias, batch norm, activation, pooling and
+        addition count as nothing.
+        """
+        return 2 * self.macs
+
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes read and written once each: inputs, weights and outputs."""
+        return FLOAT32_BYTES * (self.inputs + self.weights + self.outputs)
+
+
+def conv_size(size: int, stride: int) -> int:
+    """Output height or width of an odd kernel padded by half its size."""
+    return (size - 1) // stride + 1
+
+
+def conv(
+    channels: int, out: int, height: int, width: int, kernel: int, stride: int, groups: int = 1
+) -> Layer:
+    """A convolution without bias, followed by batch norm."""
+    positions = conv_size(height, stride) * conv_size(width, stride)
+    kernel_weights = out * (channels // groups) * kernel * kernel
+    return Layer(
+        "conv",
+        inputs=channels * height * width,
+        outputs=out * positions,
+        macs=kernel_weights * positions,
+        weights=kernel_weights + out,
+        parameters=kernel_weights + 2 * out,
+    )
+
+
+def linear(features: int, out: int) -> Layer:
+    """A fully connected layer with bias."""
+    weights = features * out + out
+    return Layer("linear", features, out, macs=features * out, weights=weights, parameters=weights)
+
+
+def pool(channels: int, height: int, width: int, positions: int) -> Layer:
+    """A pooling layer that leaves ``positions`` spatial positions."""
+    return Layer("pool", channels * height * width, channels * positions)
+
+
+def add(elements: int) -> Layer:
+    """The addition that closes a residual connection."""
+    return Layer("add", 2 * elements, elements)
+
+
+def fill(elements: int) -> Layer:
+    """Writing a constant."""
+    return Layer("fill", 0, elements)

@@ -1,0 +1,170 @@
+"""What a search space is, and the one most are: a chain of blocks with candidates."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from devices.errors import InputError
+from profiler.ops import OpSpec
+from search.architecture import Architecture
+
+
+@runtime_checkable
+class SearchSpace(Protocol):
+    """A set of networks that can be sampled, listed, priced op by op, and built.
+
+    Contract: values, never changed after construction; the same generator state gives the same
+    sample; ``ops`` yields ops of the vocabulary, so that whatever the space can build, the
+    profiler can measure.
+    """
+
+    @property
+    def name(self) -> str:
+        """Canonical string, parameters included: ``mobile?resolution=96``."""
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """``(channels, height, width)`` of the network's input."""
+
+    @property
+    def classes(self) -> int:
+        """Number of outputs."""
+
+    @property
+    def size(self) -> int:
+        """Number of architectures."""
+
+    def check(self, architecture: Architecture) -> Architecture:
+        """Return the architecture, or raise :class:`InputError` where it is not of this space."""
+
+    def sample(self, generator: np.random.Generator) -> Architecture:
+        """A uniformly random architecture."""
+
+    def enumerate(self) -> Iterator[Architecture]:
+        """Every architecture once, in a fixed order."""
+
+    def mutate(self, architecture: Architecture, generator: np.random.Generator) -> Architecture:
+        """The architecture with one random choice changed."""
+
+    def ops(self, architecture: Architecture) -> tuple[OpSpec, ...]:
+        """The ops of the architecture's network, in order of execution."""
+
+    def all_ops(self) -> tuple[OpSpec, ...]:
+        """Every distinct op of the space that a network has a node for, in a fixed order."""
+
+
+@dataclass(frozen=True)
+class ChainSpace:
+    """A fixed stem, then blocks with a choice of candidates each, then a fixed head.
+
+    Attributes:
+        name: canonical string, parameters included.
+        stem: ops before the first block.
+        blocks: the candidates of each block; all candidates of a block map the same input shape
+            to the same output shape.
+        head: ops after the last block; the last one's output is the classes.
+    """
+
+    name: str
+    stem: tuple[OpSpec, ...]
+    blocks: tuple[tuple[OpSpec, ...], ...]
+    head: tuple[OpSpec, ...]
+
+    def __post_init__(self) -> None:
+        for i, block in enumerate(self.blocks):
+            if not block:
+                raise InputError(f"block {i} of {self.name} has no candidate")
+            for attribute in ("input_shape", "output_shape"):
+                shapes = {getattr(candidate, attribute) for candidate in block}
+                if len(shapes) != 1:
+                    raise InputError(
+                        f"candidates of block {i} of {self.name} differ in {attribute}", str(shapes)
+                    )
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """``(channels, height, width)`` of the network's input."""
+        channels, height, width = self.stem[0].input_shape
+        return channels, height, width
+
+    @property
+    def classes(self) -> int:
+        """Number of outputs."""
+        return self.head[-1].output_shape[0]
+
+    @property
+    def size(self) -> int:
+        """Number of architectures."""
+        return math.prod(len(block) for block in self.blocks)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Number of candidates of each block."""
+        return tuple(len(block) for block in self.blocks)
+
+    def architecture(self, choices: Sequence[int]) -> Architecture:
+        """The architecture with these choices, checked."""
+        return self.check(Architecture(self.name, tuple(int(choice) for choice in choices)))
+
+    def check(self, architecture: Architecture) -> Architecture:
+        """Return the architecture, or raise :class:`InputError` where it is not of this space."""
+        if architecture.space != self.name:
+            raise InputError(f"{architecture} is not of the space {self.name}")
+        if len(architecture.choices) != len(self.blocks):
+            raise InputError(
+                f"{architecture} has {len(architecture.choices)} choices",
+                f"{self.name} has {len(self.blocks)} blocks",
+            )
+        for i, (choice, width) in enumerate(zip(architecture.choices, self.widths, strict=True)):
+            if choice >= width:
+                raise InputError(
+                    f"{architecture} takes candidate {choice} in block {i}",
+                    f"that block has candidates 0 to {width - 1}",
+                )
+        return architecture
+
+    def sample(self, generator: np.random.Generator) -> Architecture:
+        """A uniformly random architecture."""
+        return Architecture(self.name, tuple(int(generator.integers(n)) for n in self.widths))
+
+    def enumerate(self) -> Iterator[Architecture]:
+        """Every architecture once, in lexicographic order of the choices."""
+        for choices in itertools.product(*(range(n) for n in self.widths)):
+            yield Architecture(self.name, choices)
+
+    def mutate(self, architecture: Architecture, generator: np.random.Generator) -> Architecture:
+        """The architecture with one random choice changed, among the blocks that have one.
+
+        Raises:
+            InputError: a space of a single architecture.
+        """
+        choices = list(self.check(architecture).choices)
+        open_blocks = [i for i, n in enumerate(self.widths) if n > 1]
+        if not open_blocks:
+            raise InputError(f"{self.name} has a single architecture: nothing to mutate")
+        block = open_blocks[int(generator.integers(len(open_blocks)))]
+        shift = 1 + int(generator.integers(self.widths[block] - 1))
+        choices[block] = (choices[block] + shift) % self.widths[block]
+        return Architecture(self.name, tuple(choices))
+
+    def ops(self, architecture: Architecture) -> tuple[OpSpec, ...]:
+        """The ops of the architecture's network, in order of execution, free ones included."""
+        chosen = zip(self.blocks, self.check(architecture).choices, strict=True)
+        return (*self.stem, *(block[choice] for block, choice in chosen), *self.head)
+
+    def all_ops(self) -> tuple[OpSpec, ...]:
+        """Every distinct op of the space that a network has a node for, in a fixed order."""
+        ops = itertools.chain(self.stem, *self.blocks, self.head)
+        return tuple(dict.fromkeys(op for op in ops if not op.is_free))
+
+    def encode(self, architectures: Sequence[Architecture]) -> npt.NDArray[np.int64]:
+        """Choices of many architectures as one array, shape ``(architectures, blocks)``."""
+        rows = [self.check(architecture).choices for architecture in architectures]
+        return np.array(rows, dtype=np.int64).reshape(len(rows), len(self.blocks))
