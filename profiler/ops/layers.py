@@ -73,8 +73,9 @@ def linear(features: int, out: int) -> Layer:
     return Layer("linear", features, out, macs=features * out, weights=weights, parameters=weights)
 
 
-def pool(channels: int, height: int, width: int, positions: int) -> Layer:
-    """A pooling layer that leaves ``positions`` spatial positions."""
+def pool(shape: tuple[int, ...], positions: int) -> Layer:
+    """A pooling layer over ``(channels, height, width)`` that leaves ``positions`` positions."""
+    channels, height, width = shape
     return Layer("pool", channels * height * width, channels * positions)
 
 
