@@ -5,7 +5,7 @@
     LutierError                     1    root; carries what happened, why, and what to type next
     ├── InputError                  2    a value, name or file that was given cannot be used
     │   ├── UnknownNameError             no such device, runtime, space, option or setting
-    │   ├── ArtifactError                a model file a runtime cannot load (truncated, wrong format)
+    │   ├── ArtifactError                a model file no runtime can load: truncated, foreign
     │   ├── StoreError                   a database that is not ours, or of a newer schema
     │   └── DatasetError                 training data that cannot be trained on
     ├── MissingError                3    something needed is not there yet

@@ -7,6 +7,7 @@ Modules that are not ours are added with ``emit.register``.
 from __future__ import annotations
 
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,7 @@ class GraphWriter:
         self.weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
-    def node(self, op_type: str, *inputs: str, **attributes: object) -> str:
+    def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
         """Add a node of one output and return that output's name."""
         output = f"t{len(self.nodes)}"
         self.nodes.append(helper.make_node(op_type, list(inputs), [output], **attributes))
@@ -127,7 +128,7 @@ def _(module: nn.ReLU, graph: GraphWriter, x: str) -> str:
 
 @emit.register
 def _(module: nn.ReLU6, graph: GraphWriter, x: str) -> str:
-    low, high = graph.weight(np.float32(0).reshape(())), graph.weight(np.float32(6).reshape(()))
+    low, high = (graph.weight(np.array(bound, np.float32)) for bound in (0, 6))
     return graph.node("Clip", x, low, high)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -155,7 +156,7 @@ def build_op(spec: OpSpec) -> nn.Module:
 
 def check_chain(specs: Sequence[OpSpec]) -> None:
     """Raise :class:`InputError` where an op's output does not fit the next op's input."""
-    for before, after in zip(specs, specs[1:], strict=False):
+    for before, after in itertools.pairwise(specs):
         if before.output_shape != after.input_shape:
             raise InputError(
                 f"{after.key} cannot follow {before.key}",

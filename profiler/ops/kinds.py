@@ -187,7 +187,7 @@ def _mbconv_layers(shape: Shape, values: Values) -> Iterable[Layer]:
 
 def _pool_layers(shape: Shape, values: Values) -> Iterable[Layer]:
     _, height, width = _spatial(shape, values, shape[0])
-    yield L.pool(*shape, positions=height * width)
+    yield L.pool(shape, height * width)
 
 
 def _zero_layers(shape: Shape, values: Values) -> Iterable[Layer]:
@@ -238,7 +238,7 @@ register(
         3,
         (),
         lambda shape, values: (shape[0],),
-        lambda shape, values: [L.pool(*shape, positions=1)],
+        lambda shape, values: [L.pool(shape, 1)],
     )
 )
 register(
