@@ -1,4 +1,4 @@
-"""Torch module to ONNX, written directly: batch norm folded, static shapes, no exporter.
+"""Torch module to model file. ONNX is written directly: batch norm folded, no exporter.
 
 Half a millisecond a block, against 19 ms to 0.9 s of the exporters of torch, with the same graph.
 Modules that are not ours are added with ``emit.register``.
@@ -6,6 +6,7 @@ Modules that are not ours are added with ``emit.register``.
 
 from __future__ import annotations
 
+import io
 from functools import singledispatch
 from typing import Any
 
@@ -225,3 +226,21 @@ def onnx_bytes(module: nn.Module, input_shape: tuple[int, ...], batch: int = 1) 
     model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
+
+
+def torch_export_bytes(module: nn.Module, input_shape: tuple[int, ...], batch: int = 1) -> bytes:
+    """The exported torch program of a module in evaluation mode.
+
+    Args:
+        module: any module ``torch.export`` can trace.
+        input_shape: ``(channels, height, width)`` or ``(features,)``, without the batch.
+        batch: fixed batch size.
+
+    Returns:
+        A ``.pt2`` archive, as ``torch.export.save`` writes it.
+    """
+    with torch.no_grad():
+        program = torch.export.export(module.eval(), (torch.zeros(batch, *input_shape),))
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    return buffer.getvalue()

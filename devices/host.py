@@ -1,0 +1,97 @@
+"""The CPU of the machine this process runs on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Self
+
+from devices.artifact import Artifact
+from devices.base import ExecutableModel
+from devices.environment import Environment, host_facts
+from devices.errors import InputError, UnknownNameError
+from devices.runtimes.base import HostRuntime
+from devices.runtimes.onnxruntime import OnnxRuntime
+from devices.runtimes.torch import TorchRuntime
+from devices.target import Target
+
+_RUNTIMES: dict[str, HostRuntime] = {
+    runtime.name: runtime for runtime in (OnnxRuntime(), TorchRuntime())
+}
+
+
+class HostDevice:
+    """``cpu``: models run in this process.
+
+    Args:
+        address: what follows the device's name after a colon; this device has none.
+
+    Raises:
+        InputError: an address was given.
+    """
+
+    def __init__(self, address: str = "") -> None:
+        if address:
+            raise InputError(f"device 'cpu:{address}'", "the CPU has no number", "cpu")
+
+    @property
+    def name(self) -> str:
+        """``cpu``."""
+        return "cpu"
+
+    @property
+    def runtimes(self) -> Sequence[str]:
+        """Names of the runtimes Lutier drives on this machine, installed or not."""
+        return tuple(_RUNTIMES)
+
+    def _runtime(self, name: str) -> HostRuntime:
+        try:
+            return _RUNTIMES[name]
+        except KeyError:
+            raise UnknownNameError.of("runtime of cpu", name, _RUNTIMES) from None
+
+    def artifact_format(self, runtime: str) -> str:
+        """The model file format a runtime loads."""
+        return self._runtime(runtime).artifact_format
+
+    def runtime_version(self, runtime: str) -> str:
+        """The installed version of a runtime.
+
+        Raises:
+            MissingExtraError: it is not installed.
+        """
+        return self._runtime(runtime).version()
+
+    def environment(self, target: Target) -> Environment:
+        """Chip, cores, governor, and the runtime's version."""
+        runtime = self._runtime(target.runtime)
+        return Environment.of(
+            {**host_facts(), "runtime": runtime.name, "runtime_version": runtime.version()}
+        )
+
+    def load(self, artifact: Artifact, target: Target) -> ExecutableModel:
+        """Load a model file into this process.
+
+        Raises:
+            ArtifactError: a file the runtime cannot load.
+            InputError: more threads than the machine has cores, or a file of another format.
+        """
+        runtime = self._runtime(target.runtime)
+        cores = os.cpu_count() or 1
+        if target.threads > cores:
+            raise InputError(f"threads={target.threads}", f"this machine has {cores} cores")
+        if artifact.format != runtime.artifact_format:
+            raise InputError(
+                f"{artifact.key} is a file of format {artifact.format}",
+                f"{runtime.name} loads {runtime.artifact_format}",
+            )
+        return runtime.load(artifact, target)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

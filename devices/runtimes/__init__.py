@@ -1,0 +1,1 @@
+"""The inference runtimes of the machine this process runs on."""

@@ -1,0 +1,95 @@
+"""PyTorch on this machine's CPU: exported programs, run op by op."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from devices.artifact import Artifact
+from devices.base import ExecutableModel, FloatArray
+from devices.errors import ArtifactError, MeasurementError, MissingExtraError
+from devices.runtimes.base import example_input, time_calls_ms
+from devices.target import Target
+
+
+def _module() -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtraError(
+            "PyTorch is not installed", str(error), "pip install torch"
+        ) from error
+    return torch
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let torch use ``count`` threads; the process's own number comes back afterwards."""
+    torch = _module()
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class TorchRuntime:
+    """Runs programs saved by ``torch.export.save``, eagerly, one ATen op after the other."""
+
+    name = "torch"
+    artifact_format = "torch-export"
+
+    def version(self) -> str:
+        """The installed version."""
+        return str(_module().__version__)
+
+    def load(self, artifact: Artifact, target: Target) -> ExecutableModel:
+        """Load a model; errors as in :meth:`devices.base.Device.load`."""
+        return _Program(artifact, target)
+
+
+class _Program:
+    def __init__(self, artifact: Artifact, target: Target) -> None:
+        torch = _module()
+        # torch.export.load blames all sorts of things on a file that is not a whole zip archive.
+        if not zipfile.is_zipfile(artifact.path):
+            raise ArtifactError(
+                f"PyTorch cannot load {artifact.path.name} ({artifact.key})",
+                "it is not a whole exported program",
+                "export it again with torch.export.save",
+            )
+        try:
+            program = torch.export.load(artifact.path)
+        except (OSError, RuntimeError, ValueError, KeyError, AssertionError) as error:
+            first_line = str(error).strip().partition("\n")[0]
+            raise ArtifactError(
+                f"PyTorch cannot load {artifact.path.name} ({artifact.key})",
+                first_line[:300],
+                "export it again with torch.export.save",
+            ) from error
+        self._model: Any = program.module()
+        self._torch = torch
+        self._input = torch.from_numpy(example_input(artifact.input_shape))
+        self._target = target
+        self._key = artifact.key
+
+    def time_ms(self, *, warmup: int, runs: int) -> list[float]:
+        model, x = self._model, self._input
+        try:
+            with _threads(self._target.threads), self._torch.inference_mode():
+                return time_calls_ms(lambda: model(x), warmup=warmup, runs=runs)
+        except RuntimeError as error:
+            raise MeasurementError(
+                f"{self._key} loaded but did not run", str(error).strip()[:300]
+            ) from error
+
+    def run(self, inputs: FloatArray) -> FloatArray:
+        with _threads(self._target.threads), self._torch.inference_mode():
+            output: FloatArray = self._model(self._torch.from_numpy(inputs)).numpy()
+        return output
+
+    def close(self) -> None:
+        self._model = None

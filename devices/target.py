@@ -1,0 +1,96 @@
+"""Target: where a model runs, by what, and how, as one stable string."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, quote
+
+from devices.errors import InputError, UnknownNameError
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+_LARGEST = 1024
+
+
+@dataclass(frozen=True, order=True)
+class Target:
+    """A device, a runtime on it, and the options that change a latency.
+
+    Write one with :meth:`make` or read it with :meth:`parse`; both fill in what is not said, so
+    that two ways of saying the same thing give equal targets.
+
+    Attributes:
+        device: ``cpu``, ``replay:FILE``, ...
+        runtime: ``onnxruntime``, ``torch``, ...
+        threads: threads the runtime may use for one inference.
+        batch: samples in one inference.
+    """
+
+    device: str
+    runtime: str
+    threads: int = 1
+    batch: int = 1
+
+    @classmethod
+    def make(cls, device: str, runtime: str, options: Mapping[str, str | int]) -> Target:
+        """Build a checked target.
+
+        Raises:
+            UnknownNameError: an option that does not exist.
+            InputError: a value an option cannot have, or an empty device.
+        """
+        if not device:
+            raise InputError("the target names no device", hint="cpu/onnxruntime?threads=1")
+        if not _NAME.fullmatch(runtime):
+            raise InputError(f"runtime {runtime!r} is not a name", hint="cpu/onnxruntime?threads=1")
+        values = {"threads": 1, "batch": 1}
+        for name, value in options.items():
+            if name not in values:
+                raise UnknownNameError.of("target option", name, values)
+            values[name] = _count(name, value)
+        return cls(device, runtime, **values)
+
+    @classmethod
+    def parse(cls, text: str) -> Target:
+        """Read ``DEVICE/RUNTIME?option=value&option=value``.
+
+        Raises:
+            UnknownNameError: an option that does not exist.
+            InputError: anything else that is not a target.
+        """
+        place, _, query = text.partition("?")
+        device, separator, runtime = place.rpartition("/")
+        if not separator:
+            raise InputError(
+                f"{text[:80]!r} is not a target",
+                "a target is written DEVICE/RUNTIME?threads=N",
+                f"{text[:40] or 'cpu'}/onnxruntime?threads=1",
+            )
+        pairs = parse_qsl(query, keep_blank_values=True)
+        options = dict(pairs)
+        if len(options) != len(pairs):
+            raise InputError(f"{text[:80]!r} says an option twice")
+        return cls.make(device, runtime, options)
+
+    @property
+    def options(self) -> dict[str, int]:
+        """The options as they are written: threads always, the others where not the default."""
+        return {"threads": self.threads, **({"batch": self.batch} if self.batch != 1 else {})}
+
+    def __str__(self) -> str:
+        query = "&".join(f"{name}={quote(str(value))}" for name, value in self.options.items())
+        return f"{self.device}/{self.runtime}?{query}"
+
+    @property
+    def flags(self) -> str:
+        """The target as flags of ``lutier profile``."""
+        options = "".join(f" --{name} {value}" for name, value in self.options.items())
+        return f"--device {self.device} --runtime {self.runtime}{options}"
+
+
+def _count(name: str, value: str | int) -> int:
+    text = str(value)
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:9]) <= _LARGEST:
+        raise InputError(f"{name}={text[:40]}", f"must be a whole number from 1 to {_LARGEST}")
+    return int(text)

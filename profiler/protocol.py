@@ -1,0 +1,59 @@
+"""Protocol: how something is timed, so that two figures can be compared."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+from devices.errors import InputError
+
+STATISTIC = "median over visits of the fastest run of a visit"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Shuffled warm rounds.
+
+    In every round each model is visited once, in a new random order: a few untimed runs, then a
+    few timed ones. The fastest timed run of a visit stands for the visit, because everything that
+    disturbs a run makes it slower; the median over visits is the latency, because the speed of the
+    machine itself drifts slowly and the fastest visit would be a lucky one. Ops and networks share
+    the rounds, so that a drift meets both alike.
+
+    Attributes:
+        warmup_runs: untimed runs at the start of a visit.
+        timed_runs: timed runs of a visit.
+        min_rounds: rounds before the stop rule is asked.
+        max_rounds: rounds after which measuring ends in any case.
+        target_error: the stop rule: measuring ends when the split-half error of what is being
+            measured is at most this (relative).
+    """
+
+    warmup_runs: int = 2
+    timed_runs: int = 5
+    min_rounds: int = 12
+    max_rounds: int = 60
+    target_error: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.warmup_runs < 0 or self.timed_runs < 1:
+            raise InputError("a visit needs at least one timed run, and no negative warm-up")
+        if not 2 <= self.min_rounds <= self.max_rounds:
+            raise InputError(
+                f"rounds from {self.min_rounds} to {self.max_rounds}",
+                "at least 2 rounds are needed, and the most cannot be below the least",
+            )
+        if not 0 < self.target_error < 1:
+            raise InputError(f"target error {self.target_error}", "must be between 0 and 1")
+
+    def to_dict(self) -> dict[str, int | float | str]:
+        """The settings and the statistic, as they are stored."""
+        return {**asdict(self), "statistic": STATISTIC}
+
+    @cached_property
+    def id(self) -> str:
+        """Twelve hex digits that change when a setting changes."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
