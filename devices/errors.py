@@ -7,7 +7,8 @@
     │   ├── UnknownNameError             no such device, runtime, space, option or setting
     │   ├── ArtifactError                a model file no runtime can load: truncated, foreign
     │   ├── StoreError                   a database that is not ours, or of a newer schema
-    │   └── DatasetError                 training data that cannot be trained on
+    │   ├── DatasetError                 training data that cannot be trained on
+    │   └── DivergedError                training whose loss is no longer a number: settings too bold
     ├── MissingError                3    something needed is not there yet
     │   ├── MissingEntryError            an operation that is not in the latency table
     │   ├── MissingTableError            no latency table of this target
@@ -87,6 +88,10 @@ class StoreError(InputError):
 
 class DatasetError(InputError):
     """Training data that cannot be trained on."""
+
+
+class DivergedError(InputError):
+    """Training whose loss is no longer a number: the settings are too bold for the network."""
 
 
 class MissingError(LutierError):

@@ -53,8 +53,7 @@ def _array(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
 
 def _write_conv(graph: GraphWriter, x: str, conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> str:
     weight = conv.weight.detach().double()
-    bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
-    bias = bias.double()
+    bias = weight.new_zeros(conv.out_channels) if conv.bias is None else conv.bias.detach().double()
     if norm is not None:
         if norm.running_var is None or norm.running_mean is None:
             raise InputError("a batch norm without running statistics cannot be folded")
@@ -67,6 +66,8 @@ def _write_conv(graph: GraphWriter, x: str, conv: nn.Conv2d, norm: nn.BatchNorm2
             bias = bias + norm.bias.detach().double()
     if isinstance(conv.padding, str):
         raise InputError(f"padding {conv.padding!r} cannot be written", hint="give it as numbers")
+    if conv.padding_mode != "zeros":
+        raise InputError(f"padding mode {conv.padding_mode!r} cannot be written")
     return graph.node(
         "Conv",
         x,
@@ -152,6 +153,8 @@ def _pair(value: int | tuple[int, ...]) -> list[int]:
 
 @emit.register
 def _(module: nn.AvgPool2d, graph: GraphWriter, x: str) -> str:
+    if module.ceil_mode or module.divisor_override is not None:
+        raise InputError("a pooling layer with ceil_mode or divisor_override cannot be written")
     padding = _pair(module.padding)
     return graph.node(
         "AveragePool",
@@ -165,6 +168,8 @@ def _(module: nn.AvgPool2d, graph: GraphWriter, x: str) -> str:
 
 @emit.register
 def _(module: nn.MaxPool2d, graph: GraphWriter, x: str) -> str:
+    if module.ceil_mode or module.return_indices:
+        raise InputError("a pooling layer with ceil_mode or return_indices cannot be written")
     padding = _pair(module.padding)
     return graph.node(
         "MaxPool",
@@ -172,6 +177,7 @@ def _(module: nn.MaxPool2d, graph: GraphWriter, x: str) -> str:
         kernel_shape=_pair(module.kernel_size),
         strides=_pair(module.stride),
         pads=[*padding, *padding],
+        dilations=_pair(module.dilation),
     )
 
 
@@ -207,8 +213,8 @@ def onnx_bytes(module: nn.Module, input_shape: tuple[int, ...], batch: int = 1) 
     """
     graph = GraphWriter()
     result = emit(module, graph, INPUT_NAME)
-    if result == INPUT_NAME:
-        result = graph.node("Identity", INPUT_NAME)
+    if not graph.nodes or graph.nodes[-1].output[0] != result:
+        graph.node("Identity", result)
     graph.nodes[-1].output[0] = OUTPUT_NAME
     proto = helper.make_graph(
         graph.nodes,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 
 from devices.errors import InputError, UnknownNameError
 from profiler.ops import layers as L
@@ -90,7 +91,8 @@ class Kind:
 
     def check_shape(self, shape: Shape) -> Shape:
         """Return the shape as integers, or raise :class:`InputError`."""
-        if len(shape) != self.rank or any(not 1 <= n <= _LARGEST for n in shape):
+        whole = all(isinstance(n, Integral) for n in shape)
+        if len(shape) != self.rank or not whole or any(not 1 <= n <= _LARGEST for n in shape):
             wanted = "CxHxW" if self.rank == 3 else "features"
             raise InputError(
                 f"{self.name} cannot take input {shape}", f"wants {wanted}, at least 1"

@@ -1,0 +1,173 @@
+"""Profiling: measure what a plan lacks, and store it as it comes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from devices.artifact import ArtifactFolder
+from devices.base import Device, LoadedModel
+from devices.environment import Environment
+from devices.errors import ArtifactError, MeasurementError, MissingEntryError
+from devices.target import Target
+from profiler.events import Failed, Listener, Prepared, ignore
+from profiler.jobs import Job, make_artifact
+from profiler.measure import measure_rounds
+from profiler.plan import Plan, make_plan
+from profiler.protocol import Protocol
+from profiler.quality import Summary, split_half_error, summarise
+from profiler.storage.database import MeasurementStore
+
+MAX_LOADED = 256
+"""Models held loaded at once; more are measured in groups, ops and networks mixed in each."""
+
+
+@dataclass(frozen=True)
+class ProfileResult:
+    """What a profiling run did.
+
+    Attributes:
+        target: what was measured on.
+        environment: the machine's facts.
+        planned: distinct ops and networks asked for.
+        stored_before: of these, how many were in the store already.
+        measured: summaries of what was measured now, by key.
+        failed: reasons of what could not be measured, by key, earlier failures included.
+    """
+
+    target: Target
+    environment: Environment
+    planned: int
+    stored_before: int
+    measured: dict[str, Summary]
+    failed: dict[str, str]
+
+    @property
+    def split_half_error(self) -> float:
+        """Of what was measured now, relative; NaN where nothing was."""
+        return split_half_error(summary.split_half for summary in self.measured.values())
+
+
+def profile(
+    jobs: Sequence[Job],
+    device: Device,
+    target: Target,
+    store: MeasurementStore,
+    protocol: Protocol,
+    *,
+    seed: int = 0,
+    retry_failed: bool = False,
+    on_event: Listener = ignore,
+) -> ProfileResult:
+    """Measure what the store lacks of some jobs.
+
+    Every visit is committed as soon as it is made. Killing this at any instant loses at most the
+    visit in flight, and calling it again goes on where it was.
+
+    Args:
+        jobs: ops and networks; measured together, in the same shuffled rounds.
+        device: opened.
+        target: on that device.
+        store: where measurements go.
+        protocol: how to time.
+        seed: of the order of visits.
+        retry_failed: whether to try again what failed before.
+        on_event: told what happens.
+
+    Raises:
+        DeviceError: the device went away. What was measured is stored.
+    """
+    environment = device.environment(target)
+    plan = make_plan(jobs, store, target, environment, protocol, retry_failed=retry_failed)
+    run = _Run(device, target, environment, store, protocol, on_event, len(plan.todo))
+    generator = np.random.default_rng(seed)
+    order = [plan.todo[i] for i in generator.permutation(len(plan.todo))]
+    for start in range(0, len(order), MAX_LOADED):
+        run.measure(order[start : start + MAX_LOADED], generator)
+    failed = {**_earlier_failures(plan, store, target, environment), **run.failed}
+    return ProfileResult(target, environment, plan.planned, len(plan.stored), run.measured, failed)
+
+
+def _earlier_failures(
+    plan: Plan, store: MeasurementStore, target: Target, environment: Environment
+) -> dict[str, str]:
+    reasons = store.failures(target, environment.id) if plan.failed else {}
+    return {key: reasons.get(key, "") for key in plan.failed}
+
+
+class _Run:
+    """The state of one call of :func:`profile`."""
+
+    def __init__(
+        self,
+        device: Device,
+        target: Target,
+        environment: Environment,
+        store: MeasurementStore,
+        protocol: Protocol,
+        on_event: Listener,
+        total: int,
+    ) -> None:
+        self.device = device
+        self.target = target
+        self.environment = environment
+        self.store = store
+        self.protocol = protocol
+        self.on_event = on_event
+        self.total = total
+        self.prepared = 0
+        self.measured: dict[str, Summary] = {}
+        self.failed: dict[str, str] = {}
+
+    def measure(self, jobs: Sequence[Job], generator: np.random.Generator) -> None:
+        """Measure a group of jobs in common rounds."""
+        with ExitStack() as stack:
+            # Model files are written anew in a millisecond or so: keeping them is not worth disk.
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lutier-"))
+            artifacts = ArtifactFolder(Path(folder))
+            ids: dict[str, int] = {}
+            models: dict[str, LoadedModel] = {}
+            for job in jobs:
+                model = self._load(job, artifacts, ids)
+                if model is not None:
+                    stack.callback(model.close)
+                    models[job.key] = model
+                self.prepared += 1
+                self.on_event(Prepared(job.key, self.prepared, self.total))
+            visits = {key: self.store.visits_ms(ids[key]) for key in models}
+            measure_rounds(
+                models,
+                visits,
+                self.protocol,
+                generator,
+                keep=lambda key, number, samples: self.store.add_visit(ids[key], number, samples),
+                on_failure=lambda key, reason: self._fail(ids[key], key, reason),
+                on_event=self.on_event,
+            )
+            for key in models:
+                if key not in self.failed:
+                    self.measured[key] = summarise(visits[key])
+                    self.store.finish(ids[key], self.measured[key])
+
+    def _load(self, job: Job, folder: ArtifactFolder, ids: dict[str, int]) -> LoadedModel | None:
+        file_format = self.device.artifact_format(self.target.runtime)
+        artifact = make_artifact(job, file_format, self.target.batch, folder)
+        measurement_id = self.store.begin(
+            job.key, job.role, self.target, self.environment, self.protocol, artifact.sha256
+        )
+        ids[job.key] = measurement_id
+        try:
+            return self.device.load(artifact, self.target)
+        except (ArtifactError, MeasurementError, MissingEntryError) as error:
+            self._fail(measurement_id, job.key, str(error))
+            return None
+
+    def _fail(self, measurement_id: int, key: str, reason: str) -> None:
+        self.store.fail(measurement_id, reason)
+        self.failed[key] = reason
+        self.on_event(Failed(key, reason))

@@ -1,0 +1,1 @@
+"""How the schema of the store changes from version to version."""

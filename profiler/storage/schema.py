@@ -1,0 +1,79 @@
+"""The tables of the store.
+
+A measurement is one op or network on one target in one environment under one protocol. Its visits
+are committed one by one while it is being measured; when the protocol is satisfied the summary is
+filled in. Both are facts, so is a failure; nothing is ever overwritten by a guess.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+MEASURING, DONE, FAILED = "measuring", "done", "failed"
+
+
+class Base(DeclarativeBase):
+    """Metadata of all tables."""
+
+
+class EnvironmentRow(Base):
+    """The facts of a machine."""
+
+    __tablename__ = "environments"
+
+    id: Mapped[str] = mapped_column(String(12), primary_key=True)
+    facts: Mapped[dict[str, str]] = mapped_column(JSON)
+    first_seen: Mapped[datetime] = mapped_column(DateTime)
+
+
+class ProtocolRow(Base):
+    """The settings of a protocol."""
+
+    __tablename__ = "protocols"
+
+    id: Mapped[str] = mapped_column(String(12), primary_key=True)
+    settings: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class MeasurementRow(Base):
+    """One op or network on one target in one environment under one protocol."""
+
+    __tablename__ = "measurements"
+    __table_args__ = (
+        UniqueConstraint("target", "environment_id", "protocol_id", "key", name="measured_once"),
+        Index("measurements_of_target", "target", "environment_id", "status"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    target: Mapped[str] = mapped_column(String(500))
+    environment_id: Mapped[str] = mapped_column(ForeignKey("environments.id"))
+    protocol_id: Mapped[str] = mapped_column(ForeignKey("protocols.id"))
+    key: Mapped[str] = mapped_column(String(500))
+    role: Mapped[str] = mapped_column(String(10))
+    status: Mapped[str] = mapped_column(String(10))
+    started_at: Mapped[datetime] = mapped_column(DateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(DateTime)
+    artifact_sha256: Mapped[str | None] = mapped_column(String(64))
+    failure: Mapped[str | None] = mapped_column(String(2000))
+    median_ms: Mapped[float | None]
+    ci_low_ms: Mapped[float | None]
+    ci_high_ms: Mapped[float | None]
+    spread: Mapped[float | None]
+    split_half: Mapped[float | None]
+    visits: Mapped[int | None]
+    runs: Mapped[int | None]
+
+
+class VisitRow(Base):
+    """The timed runs of one visit."""
+
+    __tablename__ = "visits"
+
+    measurement_id: Mapped[int] = mapped_column(ForeignKey("measurements.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    samples_ms: Mapped[list[float]] = mapped_column(JSON)
+    measured_at: Mapped[datetime] = mapped_column(DateTime)

@@ -1,0 +1,213 @@
+"""LatencyTable: the frozen view of what was measured on one target."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from devices.environment import Environment
+from devices.errors import MissingEntryError, MissingTableError
+from devices.target import Target
+from profiler.ops import OpSpec
+from profiler.quality import TRUST_LIMIT, split_half_error
+from profiler.storage.database import MeasurementStore
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+COLUMNS = (
+    "key",
+    "role",
+    "median_ms",
+    "ci_low_ms",
+    "ci_high_ms",
+    "spread",
+    "split_half",
+    "visits",
+    "runs",
+    "protocol_id",
+    "artifact_sha256",
+    "finished_at",
+)
+
+
+class LatencyTable:
+    """Latencies of the ops (and some whole networks) of one target, measured in one environment.
+
+    Args:
+        target: what was measured on, as a string.
+        environment: the facts of the machine.
+        frame: one row a key, columns :data:`COLUMNS`, latencies in ms.
+    """
+
+    def __init__(self, target: str, environment: Environment, frame: pd.DataFrame) -> None:
+        self.target = target
+        self.environment = environment
+        self._frame = frame.reset_index(drop=True)
+
+    @classmethod
+    def load(
+        cls, store: MeasurementStore, target: Target, environment_id: str | None = None
+    ) -> LatencyTable:
+        """Read the table of a target from a store.
+
+        Args:
+            store: where measurements are.
+            target: which table.
+            environment_id: which environment; by default the one measured last.
+
+        Raises:
+            MissingTableError: nothing was measured on that target, or not in that environment.
+        """
+        environments = store.environments(target)
+        if not environments:
+            known = ", ".join(store.targets()) or "nothing yet"
+            raise MissingTableError(
+                f"no latency table of {target}",
+                f"the store holds {known}",
+                f"lutier profile {target.flags} --space SPACE",
+            )
+        chosen = environments[-1]
+        if environment_id is not None:
+            matching = [e for e in environments if e.id == environment_id]
+            if not matching:
+                raise MissingTableError(
+                    f"no latency table of {target} in environment {environment_id}",
+                    f"it was measured in {', '.join(e.id for e in environments)}",
+                )
+            chosen = matching[0]
+        # Measured under two protocols: the later one counts.
+        latest = {row["key"]: row for row in store.measurements(target, chosen.id)}
+        frame = pd.DataFrame(list(latest.values()), columns=list(COLUMNS))
+        return cls(str(target), chosen, frame)
+
+    @classmethod
+    def from_ops(
+        cls,
+        target: str,
+        latencies_ms: Mapping[OpSpec, float],
+        environment: Environment | None = None,
+        split_half: float = math.nan,
+    ) -> LatencyTable:
+        """A table of given op latencies in ms, e.g. from a simulation."""
+        rows = [
+            {"key": spec.key, "role": "op", "median_ms": value, "split_half": split_half}
+            for spec, value in latencies_ms.items()
+        ]
+        frame = pd.DataFrame(rows, columns=list(COLUMNS))
+        return cls(target, environment or Environment.of({}), frame)
+
+    @property
+    def environment_id(self) -> str:
+        """Id of the environment."""
+        return self.environment.id
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """A copy of all rows, latencies in ms."""
+        return self._frame.copy()
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over keys and latencies: changes when a figure changes."""
+        rows = sorted(zip(self._frame["key"], self._frame["median_ms"], strict=True))
+        text = "\n".join(f"{key} {value!r}" for key, value in rows)
+        header = f"{self.target} {self.environment_id}\n"
+        return hashlib.sha256((header + text).encode()).hexdigest()
+
+    @cached_property
+    def ops(self) -> Mapping[OpSpec, float]:
+        """Latency in ms of every measured op. Free ops are not in it: they cost nothing."""
+        return {OpSpec.parse(key): value for key, value in self._medians("op").items()}
+
+    @cached_property
+    def networks(self) -> Mapping[str, float]:
+        """Latency in ms of every measured network, by architecture id."""
+        return self._medians("network")
+
+    def _medians(self, role: str) -> dict[str, float]:
+        rows = self._frame[self._frame["role"] == role]
+        return {
+            str(key): float(value)
+            for key, value in zip(rows["key"], rows["median_ms"], strict=True)
+        }
+
+    def __len__(self) -> int:
+        """Number of ops."""
+        return len(self.ops)
+
+    def __contains__(self, spec: object) -> bool:
+        return isinstance(spec, OpSpec) and (spec.is_free or spec in self.ops)
+
+    def latency_ms(self, spec: OpSpec) -> float:
+        """The measured latency of an op in ms; 0 for a free one.
+
+        Raises:
+            MissingEntryError: not measured; names the nearest keys and the command that does it.
+        """
+        if spec.is_free:
+            return 0.0
+        try:
+            return self.ops[spec]
+        except KeyError:
+            keys = [known.key for known in self.ops]
+            near = difflib.get_close_matches(spec.key, keys, n=2, cutoff=0.3)
+            raise MissingEntryError(
+                f"{spec.key} is not in the latency table of {self.target}",
+                f"nearest: {', '.join(near)}" if near else f"the table has {len(keys)} ops",
+                f"lutier profile {Target.parse(self.target).flags} --op '{spec.key}'",
+            ) from None
+
+    def split_half_error_of(self, role: str) -> float:
+        """Split-half error over the ops or over the networks, relative; NaN where unknown."""
+        rows = self._frame[self._frame["role"] == role]
+        return split_half_error(float(value) for value in rows["split_half"])
+
+    @property
+    def split_half_error(self) -> float:
+        """Split-half error over all rows, relative; NaN where unknown."""
+        return split_half_error(float(value) for value in self._frame["split_half"])
+
+    @property
+    def is_trustworthy(self) -> bool:
+        """Whether the split-half error is known and small enough to build on."""
+        return self.split_half_error <= TRUST_LIMIT
+
+    def to_dict(self) -> dict[str, Any]:
+        """Rows and facts as plain values."""
+        rows = self._frame.astype({"finished_at": str}).to_dict(orient="records")
+        return {
+            "target": self.target,
+            "environment": self.environment.to_dict(),
+            "environment_id": self.environment_id,
+            "digest": self.digest,
+            "ops": len(self),
+            "networks": len(self.networks),
+            "split_half_error": self.split_half_error,
+            "rows": rows,
+        }
+
+    def __rich__(self) -> Table:
+        """Ops by kind: how many, and from what to what latency."""
+        from rich.table import Table
+
+        table = Table(title=f"{self.target}: {len(self)} ops, {len(self.networks)} networks")
+        table.add_column("kind")
+        for column in ("count", "fastest", "median", "slowest"):
+            table.add_column(column, justify="right")
+        kinds: dict[str, list[float]] = {}
+        for spec, value in self.ops.items():
+            kinds.setdefault(spec.kind, []).append(value)
+        if self.networks:
+            kinds["(networks)"] = list(self.networks.values())
+        for kind, values in sorted(kinds.items()):
+            ordered = sorted(values)
+            figures = (ordered[0], ordered[len(ordered) // 2], ordered[-1])
+            table.add_row(kind, str(len(values)), *(f"{value:.4f} ms" for value in figures))
+        return table
