@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from devices.errors import UnknownNameError
 from devices.files import write_at_once
 
 _SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}
@@ -50,7 +51,12 @@ class ArtifactFolder:
             key: what it computes.
             file_format: ``onnx`` or ``torch-export``.
             input_shape: of its input, the batch first.
+
+        Raises:
+            UnknownNameError: no such format.
         """
+        if file_format not in _SUFFIXES:
+            raise UnknownNameError.of("model file format", file_format, _SUFFIXES)
         digest = hashlib.sha256(contents).hexdigest()
         path = self.folder / f"{digest}{_SUFFIXES[file_format]}"
         if not path.exists():

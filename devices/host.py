@@ -32,7 +32,7 @@ class HostDevice:
 
     def __init__(self, address: str = "") -> None:
         if address:
-            raise InputError(f"device 'cpu:{address}'", "the CPU has no number", "cpu")
+            raise InputError(f"device {f'cpu:{address}'!r}", "the CPU has no number", "cpu")
 
     @property
     def name(self) -> str:

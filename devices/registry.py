@@ -36,7 +36,7 @@ def open_device(name: str) -> Device:
         if entry.name == kind:
             factory: Callable[[str], Device] = entry.load()
             return factory(address)
-    raise UnknownNameError.of("device", name, device_names())
+    raise UnknownNameError.of("device", kind, device_names())
 
 
 def open_target(target: Target) -> Device:

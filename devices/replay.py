@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -136,16 +136,17 @@ class _Recorded:
 
 def _read(address: str) -> dict[str, Any]:
     path = Path(address)
-    if not address or not path.is_file():
-        raise InputError(f"no recording at {address!r}", hint="replay:FILE with an existing FILE")
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        found = bool(address) and path.is_file()
+        document = json.loads(path.read_text(encoding="utf-8")) if found else None
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{address} is not a recording", str(error)[:200]) from error
+    if not found:
+        raise InputError(f"no recording at {address!r}", hint="replay:FILE with an existing FILE")
     if not isinstance(document, dict) or "lutier_recording" not in document:
         raise InputError(f"{address} is not a recording", "it lacks 'lutier_recording'")
     version = document["lutier_recording"]
-    if version != FORMAT_VERSION:
+    if version != FORMAT_VERSION or isinstance(version, bool):
         raise InputError(
             f"{address} is a recording of format {version!r}",
             f"this version of Lutier reads format {FORMAT_VERSION}",
@@ -162,16 +163,16 @@ def _read(address: str) -> dict[str, Any]:
     for key, values in samples.items():
         if not isinstance(values, list) or not values or not all(map(_is_latency, values)):
             raise InputError(
-                f"{address} has no usable latencies for {key[:80]}",
+                f"{address} has no usable latencies for {key[:80]!r}",
                 "they must be a list of positive numbers in ms",
             )
     return document
 
 
 def _is_latency(value: object) -> bool:
+    # Compared, not converted: a whole number may be larger than any float. NaN compares as false.
     return (
         isinstance(value, int | float)
         and not isinstance(value, bool)
-        and math.isfinite(value)
-        and value > 0
+        and 0 < value <= sys.float_info.max
     )

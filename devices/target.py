@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote
@@ -11,6 +12,7 @@ from devices.errors import InputError, UnknownNameError
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _LARGEST = 1024
+_EXAMPLE = "cpu/onnxruntime?threads=1"
 
 
 @dataclass(frozen=True, order=True)
@@ -38,12 +40,21 @@ class Target:
 
         Raises:
             UnknownNameError: an option that does not exist.
-            InputError: a value an option cannot have, or an empty device.
+            InputError: a value an option cannot have, a device that is empty or that could not be
+                read back, a runtime that is not a name.
         """
         if not device:
-            raise InputError("the target names no device", hint="cpu/onnxruntime?threads=1")
+            raise InputError("the target names no device", hint=_EXAMPLE)
+        if "?" in device or not device.isprintable():
+            raise InputError(
+                f"device {device[:80]!r} cannot be part of a target",
+                "it holds a question mark or a character that cannot be printed",
+                _EXAMPLE,
+            )
+        if device.endswith(":") and device.count(":") == 1:
+            raise InputError(f"device {device!r} has an empty address", hint=_EXAMPLE)
         if not _NAME.fullmatch(runtime):
-            raise InputError(f"runtime {runtime!r} is not a name", hint="cpu/onnxruntime?threads=1")
+            raise InputError(f"runtime {runtime[:80]!r} is not a name", hint=_EXAMPLE)
         values = {"threads": 1, "batch": 1}
         for name, value in options.items():
             if name not in values:
@@ -65,7 +76,7 @@ class Target:
             raise InputError(
                 f"{text[:80]!r} is not a target",
                 "a target is written DEVICE/RUNTIME?threads=N",
-                f"{text[:40] or 'cpu'}/onnxruntime?threads=1",
+                f"{text}/onnxruntime?threads=1" if _NAME.fullmatch(text) else _EXAMPLE,
             )
         pairs = parse_qsl(query, keep_blank_values=True)
         options = dict(pairs)
@@ -86,11 +97,13 @@ class Target:
     def flags(self) -> str:
         """The target as flags of ``lutier profile``."""
         options = "".join(f" --{name} {value}" for name, value in self.options.items())
-        return f"--device {self.device} --runtime {self.runtime}{options}"
+        return f"--device {shlex.quote(self.device)} --runtime {self.runtime}{options}"
 
 
 def _count(name: str, value: str | int) -> int:
     text = str(value)
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:9]) <= _LARGEST:
-        raise InputError(f"{name}={text[:40]}", f"must be a whole number from 1 to {_LARGEST}")
+    # Short before it is read: Python refuses to read numbers of thousands of digits.
+    is_number = text.isascii() and text.isdigit() and len(text) <= 9
+    if not is_number or not 1 <= int(text) <= _LARGEST:
+        raise InputError(f"{name}={text[:40]!r}", f"must be a whole number from 1 to {_LARGEST}")
     return int(text)

@@ -1,0 +1,6 @@
+"""What is predicted: ops and whole networks, from a latency table."""
+
+import lazy_loader
+
+# Names are handed on when they are used: importing this package imports nothing heavy.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

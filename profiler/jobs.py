@@ -63,7 +63,8 @@ def make_artifact(job: Job, file_format: str, batch: int, folder: ArtifactFolder
         InputError: a module that cannot be written in that format.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(zlib.crc32(job.key.encode()))
+        # Not torch.manual_seed: it would seed the generators of GPUs too, which nobody puts back.
+        torch.default_generator.manual_seed(zlib.crc32(job.key.encode()))
         module = job.build().eval()
     writers = {"onnx": onnx_bytes, "torch-export": torch_export_bytes}
     if file_format not in writers:

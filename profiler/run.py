@@ -171,3 +171,59 @@ class _Run:
         self.store.fail(measurement_id, reason)
         self.failed[key] = reason
         self.on_event(Failed(key, reason))
+
+
+def measure_now(
+    jobs: Sequence[Job],
+    device: Device,
+    target: Target,
+    protocol: Protocol,
+    *,
+    seed: int = 0,
+    on_event: Listener = ignore,
+) -> dict[str, Summary]:
+    """Measure jobs together, whatever is stored, and store nothing.
+
+    Args:
+        jobs: ops and networks, at most :data:`MAX_LOADED`.
+        device: opened.
+        target: on that device.
+        protocol: how to time.
+        seed: of the order of visits.
+        on_event: told what happens.
+
+    Returns:
+        Summaries by key.
+
+    Raises:
+        DeviceError: one of them could not be measured, or the device went away.
+        ArtifactError: one of them could not be loaded.
+    """
+    file_format = device.artifact_format(target.runtime)
+    visits: dict[str, list[list[float]]] = {}
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lutier-"))
+        artifacts = ArtifactFolder(Path(folder))
+        models: dict[str, LoadedModel] = {}
+        for job in jobs:
+            artifact = make_artifact(job, file_format, target.batch, artifacts)
+            models[job.key] = device.load(artifact, target)
+            stack.callback(models[job.key].close)
+        measure_rounds(
+            models,
+            visits,
+            protocol,
+            np.random.default_rng(seed),
+            keep=_keep_nothing,
+            on_failure=_raise_failure,
+            on_event=on_event,
+        )
+    return {key: summarise(visits[key]) for key in models}
+
+
+def _keep_nothing(key: str, number: int, samples_ms: list[float]) -> None:
+    """The visits stay in memory."""
+
+
+def _raise_failure(key: str, reason: str) -> None:
+    raise MeasurementError(f"{key} could not be measured", reason)

@@ -47,7 +47,8 @@ class _Session:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4
         state = ort.capi.onnxruntime_pybind11_state
-        self._run_error = (state.Fail, state.RuntimeException, state.InvalidArgument)
+        # A node that fails with its input bound raises a plain RuntimeError.
+        self._run_error = (state.Fail, state.InvalidArgument, state.RuntimeException, RuntimeError)
         try:
             contents = artifact.path.read_bytes()
             session = ort.InferenceSession(contents, options, providers=["CPUExecutionProvider"])
@@ -68,8 +69,15 @@ class _Session:
                 first_line[:300],
                 "check that the file is a whole, valid .onnx model",
             ) from error
+        inputs = [(each.name, each.type) for each in session.get_inputs()]
+        if [kind for _, kind in inputs] != ["tensor(float)"] or not session.get_outputs():
+            raise ArtifactError(
+                f"ONNX Runtime cannot time {artifact.path.name} ({artifact.key})",
+                f"its inputs are {', '.join(f'{n}: {k}' for n, k in inputs) or 'none'}"[:300],
+                "a model with one float32 input",
+            )
         self._session: Any = session
-        self._input_name = session.get_inputs()[0].name
+        self._input_name = inputs[0][0]
         self._output_name = session.get_outputs()[0].name
         # Bound once: what is timed is the model, not the copying of its input.
         self._binding: Any = session.io_binding()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from devices.artifact import Artifact
@@ -36,6 +39,15 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def _is_whole_archive(path: Path) -> bool:
+    """Whether a file is a zip archive all of whose members are as they were written."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error):
+        return False
+
+
 class TorchRuntime:
     """Runs programs saved by ``torch.export.save``, eagerly, one ATen op after the other."""
 
@@ -55,7 +67,7 @@ class _Program:
     def __init__(self, artifact: Artifact, target: Target) -> None:
         torch = _module()
         # torch.export.load blames all sorts of things on a file that is not a whole zip archive.
-        if not zipfile.is_zipfile(artifact.path):
+        if not _is_whole_archive(artifact.path):
             raise ArtifactError(
                 f"PyTorch cannot load {artifact.path.name} ({artifact.key})",
                 "it is not a whole exported program",
@@ -63,7 +75,17 @@ class _Program:
             )
         try:
             program = torch.export.load(artifact.path)
-        except (OSError, RuntimeError, ValueError, KeyError, AssertionError) as error:
+        except (
+            OSError,
+            RuntimeError,
+            ValueError,
+            TypeError,
+            LookupError,
+            AttributeError,
+            AssertionError,
+            EOFError,
+            pickle.UnpicklingError,
+        ) as error:
             first_line = str(error).strip().partition("\n")[0]
             raise ArtifactError(
                 f"PyTorch cannot load {artifact.path.name} ({artifact.key})",
@@ -81,7 +103,8 @@ class _Program:
         try:
             with _threads(self._target.threads), self._torch.inference_mode():
                 return time_calls_ms(lambda: model(x), warmup=warmup, runs=runs)
-        except RuntimeError as error:
+        # An input of a shape the program was not exported for fails an assertion.
+        except (RuntimeError, AssertionError) as error:
             raise MeasurementError(
                 f"{self._key} loaded but did not run", str(error).strip()[:300]
             ) from error

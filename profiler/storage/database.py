@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
 from devices.environment import Environment
@@ -29,10 +30,12 @@ from profiler.storage.schema import (
     VisitRow,
 )
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSIONS = ("0001",)
+"""Every schema a store ever had, one a migration, the current one last."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_TIMEOUT_S = 30
 _FAILURE_LIMIT = 2000
+_SQLITE_MAGIC = b"SQLite format 3\0"
 
 
 def _now() -> datetime:
@@ -60,8 +63,18 @@ class MeasurementStore:
             _inspect_sqlite(self.url)
         self._engine = _engine(self.url)
         try:
-            with self._engine.begin() as connection:
+            with self._transaction() as connection:
                 _migrate(connection, str(self.url))
+        except StoreError:
+            self.close()
+            raise
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """One transaction, committed at its end; what the database refuses is a StoreError."""
+        try:
+            with self._engine.begin() as connection:
+                yield connection
         except DBAPIError as error:
             raise _store_error(self.url, error) from error
 
@@ -89,7 +102,7 @@ class MeasurementStore:
         Returns:
             Its id. A failed measurement is opened again.
         """
-        with Session(self._engine) as session, session.begin():
+        with self._transaction() as connection, Session(connection) as session:
             if session.get(EnvironmentRow, environment.id) is None:
                 session.add(
                     EnvironmentRow(
@@ -127,7 +140,7 @@ class MeasurementStore:
 
     def add_visit(self, measurement_id: int, number: int, samples_ms: Sequence[float]) -> None:
         """Store the timed runs of one visit."""
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             connection.execute(
                 sa.insert(VisitRow).values(
                     measurement_id=measurement_id,
@@ -139,7 +152,7 @@ class MeasurementStore:
 
     def visits_ms(self, measurement_id: int) -> list[list[float]]:
         """The timed runs in ms of every visit so far, in order."""
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             rows = connection.execute(
                 sa.select(VisitRow.samples_ms)
                 .where(VisitRow.measurement_id == measurement_id)
@@ -158,7 +171,7 @@ class MeasurementStore:
         )
 
     def _update(self, measurement_id: int, **values: Any) -> None:
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             connection.execute(
                 sa.update(MeasurementRow).where(MeasurementRow.id == measurement_id).values(values)
             )
@@ -167,7 +180,7 @@ class MeasurementStore:
         self, target: Target, environment: Environment, protocol: Protocol
     ) -> dict[str, str]:
         """Status by key (``measuring``, ``done``, ``failed``) of what was ever begun."""
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             rows = connection.execute(
                 sa.select(MeasurementRow.key, MeasurementRow.status).where(
                     MeasurementRow.target == str(target),
@@ -180,7 +193,7 @@ class MeasurementStore:
     def measurements(self, target: Target, environment_id: str) -> list[dict[str, Any]]:
         """Finished measurements of a target, oldest first, one mapping of columns each."""
         table = MeasurementRow.__table__
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             rows = connection.execute(
                 sa.select(table)
                 .where(
@@ -194,7 +207,7 @@ class MeasurementStore:
 
     def failures(self, target: Target, environment_id: str) -> dict[str, str]:
         """Reason by key of what could not be measured."""
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             rows = connection.execute(
                 sa.select(MeasurementRow.key, MeasurementRow.failure).where(
                     MeasurementRow.target == str(target),
@@ -207,7 +220,7 @@ class MeasurementStore:
     def all_samples_ms(self, target: Target, environment_id: str) -> dict[str, list[float]]:
         """Every timed run in ms by key, in order, of the finished measurements of a target."""
         samples: dict[str, list[float]] = {}
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             rows = connection.execute(
                 sa.select(MeasurementRow.key, VisitRow.samples_ms)
                 .join(VisitRow, VisitRow.measurement_id == MeasurementRow.id)
@@ -225,7 +238,7 @@ class MeasurementStore:
     def environments(self, target: Target) -> list[Environment]:
         """Environments a target has finished measurements in, the latest measured last."""
         latest = sa.func.max(MeasurementRow.finished_at)
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             rows = connection.execute(
                 sa.select(EnvironmentRow.facts)
                 .join(MeasurementRow, MeasurementRow.environment_id == EnvironmentRow.id)
@@ -237,7 +250,7 @@ class MeasurementStore:
 
     def targets(self) -> dict[str, int]:
         """Number of finished measurements by target."""
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             rows = connection.execute(
                 sa.select(MeasurementRow.target, sa.func.count())
                 .where(MeasurementRow.status == DONE)
@@ -250,7 +263,7 @@ class MeasurementStore:
 def _parse_url(url: str) -> URL:
     try:
         return make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise InputError(f"{url!r} is not a database URL", hint="sqlite:///lutier.db") from error
 
 
@@ -266,6 +279,12 @@ def _engine(url: URL) -> sa.Engine:
             f"the driver of {url.drivername} is not installed",
             str(error),
             f"pip install {error.name}",
+        ) from error
+    except (ArgumentError, ValueError) as error:
+        raise InputError(
+            f"{url.render_as_string(hide_password=True)} is not a usable database URL",
+            str(error).partition("\n")[0],
+            "sqlite:///lutier.db",
         ) from error
     sa.event.listen(engine, "connect", _set_up_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
@@ -291,38 +310,69 @@ def _inspect_sqlite(url: URL) -> None:
     if not url.database or url.database == ":memory:":
         return
     path = Path(url.database)
-    if not path.exists():
-        try:
+    try:
+        if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"cannot make a database at {path}", str(error)) from error
-        return
-    if path.is_dir():
-        raise StoreError(
-            f"{path} is a folder, not a database", hint=f"--db sqlite:///{path}/lutier.db"
-        )
-    if path.stat().st_size == 0:
+            return
+        if path.is_dir():
+            raise StoreError(
+                f"{path} is a folder, not a database", hint=f"--db sqlite:///{path}/lutier.db"
+            )
+        with path.open("rb") as file:
+            magic = file.read(len(_SQLITE_MAGIC))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot use a database at {str(path)[:200]}", str(error)[:300]) from error
+    if not magic:
         return
     try:
-        read_only = f"{path.absolute().as_uri()}?mode=ro"
-        connection = sqlite3.connect(read_only, uri=True, timeout=_BUSY_TIMEOUT_S)
-        try:
-            rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            tables = {name for (name,) in rows}
-        finally:
-            connection.close()
+        # SQLite itself takes a file of one byte for an empty database.
+        if magic != _SQLITE_MAGIC:
+            raise sqlite3.DatabaseError("file is not a database")
+        tables, version = _read_schema(path)
     except sqlite3.Error as error:
         raise StoreError(
             f"{path} is not a Lutier database",
             f"{error}; it was left untouched",
             "--db with another file",
         ) from error
-    if tables and not {"alembic_version", "measurements"} <= tables:
+    if tables and (version is None or "measurements" not in tables):
         raise StoreError(
             f"{path} is a database, but not one of Lutier's",
             f"it holds {', '.join(sorted(tables)[:3])}; it was left untouched",
             "--db with another file",
         )
+    _check_version(version, str(path))
+
+
+def _read_schema(path: Path) -> tuple[set[str], str | None]:
+    """Names of a SQLite file's tables, and the version of its schema."""
+    # Where no write-ahead log lies beside it the file is read as it is: that makes no lock file
+    # beside a file which may not be ours, and leaves an interrupted write for its owner to undo.
+    mode = "mode=ro" if Path(f"{path}-wal").exists() else "immutable=1"
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=_BUSY_TIMEOUT_S
+    )
+    try:
+        rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        tables = {str(name) for (name,) in rows}
+        if "alembic_version" not in tables:
+            return tables, None
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        return tables, None if row is None else str(row[0])
+    finally:
+        connection.close()
+
+
+def _check_version(version: str | None, name: str) -> None:
+    """Refuse a schema that this version of Lutier does not know."""
+    if version is None or version in SCHEMA_VERSIONS:
+        return
+    is_newer = version.isdigit() and version > SCHEMA_VERSIONS[-1]
+    raise StoreError(
+        f"{name} has schema {version[:40]!r}",
+        f"this version of Lutier knows up to {SCHEMA_VERSIONS[-1]}; it was left untouched",
+        "a newer version of lutier" if is_newer else "--db with another file",
+    )
 
 
 def _migrate(connection: Connection, name: str) -> None:
@@ -330,14 +380,9 @@ def _migrate(connection: Connection, name: str) -> None:
     version = None
     if sa.inspect(connection).has_table("alembic_version"):
         version = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
-    if version == SCHEMA_VERSION:
+    if version == SCHEMA_VERSIONS[-1]:
         return
-    if version is not None and version > SCHEMA_VERSION:
-        raise StoreError(
-            f"{name} has schema {version}",
-            f"this version of Lutier knows up to {SCHEMA_VERSION}; it was left untouched",
-            "a newer version of lutier",
-        )
+    _check_version(version, name)
     from alembic import command
     from alembic.config import Config
 
@@ -348,6 +393,10 @@ def _migrate(connection: Connection, name: str) -> None:
 
 
 def _store_error(url: URL, error: DBAPIError) -> StoreError:
-    reason = str(error.orig or error)
+    reason = str(error.orig or error).partition("\n")[0][:300]
     shown = url.render_as_string(hide_password=True)
-    return StoreError(f"cannot use the database {shown}", reason.partition("\n")[0][:300])
+    if isinstance(error, IntegrityError):
+        return StoreError(
+            f"the database {shown} refused a row", reason, "one process a target at a time"
+        )
+    return StoreError(f"cannot use the database {shown}", reason)

@@ -134,6 +134,22 @@ class ChainSpace:
         """A uniformly random architecture."""
         return Architecture(self.name, tuple(int(generator.integers(n)) for n in self.widths))
 
+    def sample_spread(self, generator: np.random.Generator) -> Architecture:
+        """A random architecture from all over the range of sizes, not only its middle.
+
+        Uniform samples of a deep space all cost about the same, as sums do. Here each sample first
+        draws a leaning, from -4 to 4, and then takes candidate ``j`` of a block with probability
+        proportional to ``exp(leaning * flops_j / max flops of the block)``: from networks of
+        nearly the smallest candidates throughout to nearly the largest.
+        """
+        leaning = generator.uniform(-4, 4)
+        choices = []
+        for block in self.blocks:
+            flops = np.array([float(candidate.flops) for candidate in block])
+            weights = np.exp(leaning * flops / max(flops.max(), 1.0))
+            choices.append(int(generator.choice(len(block), p=weights / weights.sum())))
+        return Architecture(self.name, tuple(choices))
+
     def enumerate(self) -> Iterator[Architecture]:
         """Every architecture once, in lexicographic order of the choices."""
         for choices in itertools.product(*(range(n) for n in self.widths)):

@@ -1,0 +1,347 @@
+"""Labelled images to search and train on: opened by name, or any torch dataset from Python.
+
+Data that fit in memory are a ``TensorDataset`` of ``(N, C, H, W)`` float32 images and ``(N,)``
+int64 labels, so that a batch is one indexing operation. Any other map-style dataset works too; its
+items are ``(image, label)`` pairs, an image a float tensor ``(C, H, W)``, a label an integer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import Dataset, Subset, TensorDataset, default_collate
+
+from devices.errors import DatasetError, InputError, UnknownNameError
+
+Images = Dataset[Any] | tuple[Tensor, Tensor]
+Shape = tuple[int, int, int]
+
+# Items of a dataset that is not in memory that are looked at before training starts.
+_LOOKED_AT = 2048
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Images to train on, to choose by, and to report on.
+
+    Attributes:
+        name: how the data are called in results.
+        train: what weights are trained on.
+        validation: what architectures are chosen by.
+        test: what is only ever reported.
+        input_shape: ``(channels, height, width)`` of an image.
+        classes: number of classes; labels are 0 to ``classes - 1``.
+    """
+
+    name: str
+    train: Dataset[Any] = field(repr=False)
+    validation: Dataset[Any] = field(repr=False)
+    test: Dataset[Any] = field(repr=False)
+    input_shape: Shape
+    classes: int
+
+    @property
+    def splits(self) -> dict[str, Dataset[Any]]:
+        """The three splits by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+DataFactory = Callable[[Shape, int], DataSource]
+_DATA: dict[str, DataFactory] = {}
+
+
+def register_data(name: str) -> Callable[[DataFactory], DataFactory]:
+    """Decorate a function of an input shape and a seed so that :func:`open_data` knows it."""
+
+    def add(factory: DataFactory) -> DataFactory:
+        if name in _DATA:
+            raise InputError(f"data {name!r} are registered already")
+        _DATA[name] = factory
+        return factory
+
+    return add
+
+
+def data_names() -> tuple[str, ...]:
+    """Names :func:`open_data` knows, sorted."""
+    return tuple(sorted(_DATA))
+
+
+def open_data(text: str, input_shape: Shape, seed: int) -> DataSource:
+    """Data by name, resized to what a network takes.
+
+    Args:
+        text: a registered name, e.g. ``digits``.
+        input_shape: ``(channels, height, width)`` of the network's input.
+        seed: decides which image falls into which split.
+
+    Raises:
+        UnknownNameError: no such data, with the nearest names.
+    """
+    if text not in _DATA:
+        raise UnknownNameError.of("data", text, _DATA)
+    return _DATA[text](input_shape, seed)
+
+
+def _stratified(labels: Tensor, shares: Sequence[float], seed: int) -> list[Tensor]:
+    """Shuffled indices of as many parts as there are shares, every class cut in the same shares."""
+    generator = torch.Generator().manual_seed(seed)
+    parts: list[list[Tensor]] = [[] for _ in shares]
+    for label in range(int(labels.max()) + 1):
+        members = (labels == label).nonzero().flatten()
+        members = members[torch.randperm(len(members), generator=generator)]
+        start, total = 0, 0.0
+        for part, share in zip(parts, shares, strict=True):
+            total += share
+            stop = round(total * len(members))
+            part.append(members[start:stop])
+            start = stop
+    joined = [torch.cat(part) for part in parts]
+    return [indices[torch.randperm(len(indices), generator=generator)] for indices in joined]
+
+
+@register_data("digits")
+def digits(input_shape: Shape, seed: int) -> DataSource:
+    """scikit-learn's 1,797 handwritten digits of 8x8 pixels, ten classes, nothing to download.
+
+    Split 60/20/20 by class, resized bilinearly, the grey channel repeated, and normalised by the
+    mean and standard deviation of the training split.
+    """
+    from sklearn.datasets import load_digits
+
+    channels, height, width = input_shape
+    bunch = load_digits()
+    labels = torch.from_numpy(bunch.target).long()
+    images = torch.from_numpy(bunch.images).float()[:, None]
+    images = F.interpolate(images, size=(height, width), mode="bilinear", align_corners=False)
+    parts = _stratified(labels, (0.6, 0.2, 0.2), seed)
+    images = (images - images[parts[0]].mean()) / images[parts[0]].std()
+    images = images.expand(-1, channels, -1, -1)
+    train, validation, test = (TensorDataset(images[part], labels[part]) for part in parts)
+    return DataSource("digits", train, validation, test, input_shape, 10)
+
+
+def from_dataset(
+    train: Images,
+    test: Images,
+    validation: Images | None = None,
+    *,
+    name: str = "dataset",
+    classes: int | None = None,
+    validation_share: float = 0.2,
+    seed: int = 0,
+) -> DataSource:
+    """Data from torch datasets, or from pairs of an image tensor and a label tensor.
+
+    Args:
+        train: images ``(N, C, H, W)`` and labels ``(N,)``, or a map-style dataset of such pairs.
+        test: the same, of images that are only ever reported on.
+        validation: the same; without it a share of ``train`` is set aside.
+        name: how the data are called in results.
+        classes: number of classes; without it one more than the largest label of ``train``.
+        validation_share: how much of ``train`` is set aside, above 0 and below 1.
+        seed: decides which images are set aside.
+
+    Raises:
+        DatasetError: no images, items that are not pairs, or as many labels as images are not.
+        InputError: a share that leaves nothing.
+    """
+    training = _as_dataset("train", train)
+    looked_at = _look("train", training)
+    if classes is None:
+        classes = int(looked_at[1].max()) + 1
+    if validation is not None:
+        chosen = _as_dataset("validation", validation)
+    else:
+        if not 0 < validation_share < 1:
+            raise InputError(f"validation_share={validation_share}", "must be between 0 and 1")
+        training, chosen = _set_aside(training, validation_share, seed)
+    channels, height, width = looked_at[0].shape[1:]
+    return DataSource(
+        name, training, chosen, _as_dataset("test", test), (channels, height, width), classes
+    )
+
+
+def _as_dataset(split: str, images: Images) -> Dataset[Any]:
+    if not isinstance(images, tuple):
+        return images
+    inputs, labels = images
+    if len(inputs) != len(labels):
+        raise DatasetError(
+            f"the {split} split has {len(inputs)} images and {len(labels)} labels",
+            "every image needs one label",
+        )
+    return TensorDataset(inputs, labels)
+
+
+def _set_aside(dataset: Dataset[Any], share: float, seed: int) -> tuple[Dataset[Any], Dataset[Any]]:
+    """A dataset in two parts: by class where labels are in memory, else at random."""
+    if isinstance(dataset, TensorDataset):
+        kept, aside = _stratified(dataset.tensors[1], (1 - share, share), seed)
+        inputs, labels = dataset.tensors
+        return (
+            TensorDataset(inputs[kept], labels[kept]),
+            TensorDataset(inputs[aside], labels[aside]),
+        )
+    order = torch.randperm(size_of(dataset), generator=torch.Generator().manual_seed(seed)).tolist()
+    stop = round((1 - share) * len(order))
+    return Subset(dataset, order[:stop]), Subset(dataset, order[stop:])
+
+
+def size_of(dataset: Dataset[Any]) -> int:
+    """Number of items.
+
+    Raises:
+        DatasetError: a dataset that can only be streamed.
+    """
+    try:
+        return len(dataset)  # type: ignore[arg-type]  # torch's Dataset leaves __len__ undeclared
+    except TypeError:
+        raise DatasetError(
+            f"{type(dataset).__name__} has no length",
+            "batches are drawn by index",
+            "a map-style torch.utils.data.Dataset with __len__ and __getitem__",
+        ) from None
+
+
+def fetch(dataset: Dataset[Any], indices: Tensor) -> tuple[Tensor, Tensor]:
+    """The images ``(n, C, H, W)`` and labels ``(n,)`` at ``n`` indices."""
+    if isinstance(dataset, TensorDataset):
+        inputs, labels = dataset.tensors
+        return inputs[indices], labels[indices]
+    inputs, labels = default_collate([dataset[int(index)] for index in indices])
+    return inputs, labels
+
+
+def batches(
+    dataset: Dataset[Any],
+    batch_size: int,
+    generator: torch.Generator | None = None,
+    *,
+    drop_last: bool = False,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """One pass over a dataset in batches of images ``(n, C, H, W)`` and labels ``(n,)``.
+
+    Args:
+        dataset: what to pass over.
+        batch_size: images a batch.
+        generator: shuffles; without it the order is the dataset's.
+        drop_last: leave an incomplete last batch out, unless it is the only one.
+    """
+    count = size_of(dataset)
+    order = torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
+    stop = count - count % batch_size if drop_last and count >= batch_size else count
+    for start in range(0, stop, batch_size):
+        yield fetch(dataset, order[start : min(start + batch_size, stop)])
+
+
+def check_data(source: DataSource, input_shape: Shape, classes: int) -> None:
+    """Say what is wrong with data before a network of that input and outputs is trained on them.
+
+    Datasets in memory are read in full; of others 2,048 evenly spaced items a split.
+
+    Args:
+        source: the data.
+        input_shape: ``(channels, height, width)`` the network takes.
+        classes: number of the network's outputs.
+
+    Raises:
+        DatasetError: an empty split, a wrong shape, a value that is not finite, a label out of
+            range, a single class, or more classes than outputs.
+    """
+    if source.input_shape != tuple(input_shape):
+        raise DatasetError(
+            f"{source.name} has images of {_written(source.input_shape)}",
+            f"the network takes {_written(input_shape)}",
+            "resize the images, or give the space another resolution",
+        )
+    check_outputs(source, classes)
+    for split, dataset in source.splits.items():
+        where = f"the {split} split of {source.name}"
+        images, labels = _look(split, dataset, source.name)
+        if tuple(images.shape[1:]) != source.input_shape:
+            raise DatasetError(
+                f"{where} has images of {_written(images.shape[1:])}",
+                f"{_written(source.input_shape)} is wanted",
+            )
+        if not bool(torch.isfinite(images).all()):
+            raise DatasetError(
+                f"{where} holds pixels that are not finite", "NaN or infinity", "clean the images"
+            )
+        lowest, highest = int(labels.min()), int(labels.max())
+        if lowest < 0 or highest >= source.classes:
+            raise DatasetError(
+                f"{where} has the label {lowest if lowest < 0 else highest}",
+                f"labels are 0 to {source.classes - 1}",
+                "number the classes from 0",
+            )
+        if split == "train" and lowest == highest:
+            raise DatasetError(
+                f"{where} holds one class only (label {lowest})",
+                "there is nothing to tell apart",
+                "data of at least two classes",
+            )
+
+
+def check_outputs(source: DataSource, classes: int) -> None:
+    """Raise :class:`DatasetError` where a network has fewer outputs than the data have classes."""
+    if source.classes > classes:
+        raise DatasetError(
+            f"{source.name} has {source.classes} classes",
+            f"the network has {classes} outputs",
+            f"a space with classes={source.classes}",
+        )
+
+
+def _written(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _look(split: str, dataset: Dataset[Any], name: str = "the data") -> tuple[Tensor, Tensor]:
+    """Images and labels of a split, all or evenly spaced ones, checked for their form only."""
+    where = f"the {split} split of {name}"
+    count = size_of(dataset)
+    if count == 0:
+        raise DatasetError(f"{where} is empty", "there is nothing to learn from")
+    if isinstance(dataset, TensorDataset):
+        if len(dataset.tensors) != 2:
+            raise DatasetError(f"{where} has {len(dataset.tensors)} tensors", "2 are wanted")
+        images, labels = dataset.tensors
+    else:
+        step = max(1, -(-count // _LOOKED_AT))
+        items = [dataset[index] for index in range(0, count, step)]
+        images, labels = _stacked(where, items)
+    if images.ndim != 4 or not images.is_floating_point():
+        raise DatasetError(
+            f"{where} has images of {_written(images.shape[1:])} {images.dtype}",
+            "an image is a floating-point tensor of channels, height and width",
+            "scale to floats, and add the channel dimension",
+        )
+    if labels.shape != (len(images),) or labels.dtype != torch.int64:
+        raise DatasetError(
+            f"{where} has labels of shape {tuple(labels.shape)}, {labels.dtype}",
+            "one class number an image is wanted",
+            "labels.long()",
+        )
+    return images, labels
+
+
+def _stacked(where: str, items: Sequence[Any]) -> tuple[Tensor, Tensor]:
+    for item in items:
+        if not (isinstance(item, tuple | list) and len(item) == 2 and torch.is_tensor(item[0])):
+            raise DatasetError(
+                f"{where} has an item of {type(item).__name__}",
+                "an item is an image tensor and a class number",
+                "a transform that ends in a tensor",
+            )
+    shapes = {tuple(image.shape) for image, _ in items}
+    if len(shapes) != 1:
+        written = " and ".join(_written(shape) for shape in sorted(shapes)[:2])
+        raise DatasetError(f"{where} has images of {written}", "all must be of one size")
+    labels = torch.as_tensor([label for _, label in items])
+    return torch.stack([image for image, _ in items]), labels

@@ -1,0 +1,271 @@
+"""Latency of a whole space as one small matrix: pricing, its expectation, and the paper's losses.
+
+A network of a chain costs a constant plus a contribution of the candidate taken in each block, so
+the expected latency of a distribution over networks is linear in its probabilities
+(ProxylessNAS, Cai, Zhu, Han, ICLR 2019, equation 2)::
+
+    E[LAT] = constant + sum over blocks b, sum over candidates j of p[b][j] * F[b][j]
+
+where ``F[b][j]`` is what candidate ``j`` of block ``b`` adds, in ms.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from devices.errors import BudgetError, InputError
+from latency_models.base import AdditiveLatencyModel
+from search.architecture import Architecture
+from search.budget import format_ms
+from search.spaces.base import ChainSpace
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LatencyMatrix:
+    """What every candidate of a chain space adds to a network's latency.
+
+    Attributes:
+        space: the space that is priced.
+        constant_ms: what every network of the space costs: the model's constant, stem and head.
+        block_ms: contribution of candidate ``j`` of block ``b`` in ms, ``block_ms[b][j]``.
+
+    Raises:
+        InputError: not one finite number for each candidate.
+    """
+
+    space: ChainSpace
+    constant_ms: float
+    block_ms: tuple[tuple[float, ...], ...]
+
+    def __post_init__(self) -> None:
+        widths = tuple(len(block) for block in self.block_ms)
+        if widths != self.space.widths:
+            raise InputError(
+                f"latencies for blocks of {widths} candidates",
+                f"{self.space.name} has {self.space.widths}",
+            )
+        numbers = [self.constant_ms, *(ms for block in self.block_ms for ms in block)]
+        if not all(map(math.isfinite, numbers)):
+            raise InputError(f"latencies of {self.space.name} are not all finite")
+
+    @classmethod
+    def from_model(cls, space: ChainSpace, model: AdditiveLatencyModel) -> LatencyMatrix:
+        """Ask a latency model, once, for every distinct op of the space.
+
+        Raises:
+            MissingEntryError: an op the model cannot answer for.
+        """
+        ops = space.all_ops()
+        contributions_ms = model.contributions_ms(ops)
+        priced = dict(zip(ops, (float(ms) for ms in contributions_ms), strict=True))
+        # Free ops are not asked for: a network has no node for them.
+        blocks = tuple(tuple(priced.get(op, 0.0) for op in block) for block in space.blocks)
+        fixed_ms = math.fsum(priced.get(op, 0.0) for op in (*space.stem, *space.head))
+        return cls(space, float(model.constant_ms) + fixed_ms, blocks)
+
+    @cached_property
+    def _padded_ms(self) -> FloatArray:
+        """Contributions, shape ``(blocks, max_candidates)``, 0 where there is no candidate."""
+        padded = np.zeros((len(self.block_ms), max(map(len, self.block_ms), default=0)))
+        for row, block in zip(padded, self.block_ms, strict=True):
+            row[: len(block)] = block
+        return padded
+
+    def price(self, architectures: Sequence[Architecture] | IntArray) -> FloatArray:
+        """Predicted latency of many architectures at once.
+
+        The sum runs from the constant through the blocks in order, so that an architecture has
+        the same price, to the last bit, whichever others are priced beside it.
+
+        Args:
+            architectures: of this space, or their choices as an array ``(n, blocks)``.
+
+        Returns:
+            Latency in ms, shape ``(n,)``.
+
+        Raises:
+            InputError: an architecture that is not of this space.
+        """
+        if isinstance(architectures, np.ndarray):
+            choices = self._check_choices(architectures)
+        else:
+            choices = self.space.encode(architectures)
+        total_ms = np.full(len(choices), self.constant_ms)
+        for block, column in enumerate(choices.T):
+            total_ms += self._padded_ms[block, column]
+        return total_ms
+
+    def _check_choices(self, choices: IntArray) -> IntArray:
+        blocks = len(self.block_ms)
+        if choices.ndim != 2 or choices.shape[1] != blocks or choices.dtype.kind not in "iu":
+            raise InputError(
+                f"choices of shape {choices.shape} and type {choices.dtype}",
+                f"{self.space.name} wants whole numbers, shape (n, {blocks})",
+            )
+        widths = np.array(self.space.widths)
+        if ((choices < 0) | (choices >= widths)).any():
+            raise InputError(f"choices beyond the candidates of {self.space.name}")
+        return choices
+
+    def tensor(
+        self, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu"
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Contributions in ms padded with 0, and a mask that is true where a candidate is.
+
+        Returns:
+            Two tensors of shape ``(blocks, max_candidates)``; the mask is boolean.
+        """
+        widths = torch.tensor(self.space.widths, device=device)
+        columns = torch.arange(self._padded_ms.shape[1], device=device)
+        values = torch.tensor(self._padded_ms, dtype=dtype, device=device)
+        return values, columns < widths[:, None]
+
+    @cached_property
+    def _tensor(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.tensor()
+
+    def expected_ms(self, probabilities: Sequence[torch.Tensor] | torch.Tensor) -> torch.Tensor:
+        """Expected latency of a network whose candidates are drawn independently, differentiable.
+
+        ``constant + sum_b sum_j p[b][j] * F[b][j]``, so the gradient with respect to ``p[b][j]``
+        is ``F[b][j]``.
+
+        Args:
+            probabilities: one tensor ``(candidates,)`` for each block, or one padded tensor
+                ``(blocks, max_candidates)`` whose padding is ignored.
+
+        Returns:
+            A scalar in ms, of the probabilities' type and on their device.
+
+        Raises:
+            InputError: not one probability for each candidate.
+        """
+        values, mask = self._tensor
+        if isinstance(probabilities, torch.Tensor):
+            if probabilities.shape != values.shape:
+                raise InputError(
+                    f"probabilities of shape {tuple(probabilities.shape)}",
+                    f"{self.space.name} wants {tuple(values.shape)}",
+                )
+            mask = mask.to(probabilities.device)
+            used = torch.where(mask, probabilities, torch.zeros_like(probabilities))
+            return self.constant_ms + (used * values.to(used)).sum()
+        shapes = tuple(tuple(block.shape) for block in probabilities)
+        if shapes != tuple((width,) for width in self.space.widths):
+            raise InputError(
+                f"probabilities of shapes {shapes}",
+                f"{self.space.name} wants blocks of {self.space.widths} candidates",
+            )
+        flat = torch.cat(tuple(probabilities))
+        return self.constant_ms + flat @ values[mask].to(flat)
+
+    def _extreme(self, choices: Sequence[int]) -> tuple[Architecture, float]:
+        architecture = self.space.architecture(choices)
+        return architecture, float(self.price([architecture])[0])
+
+    def fastest(self) -> tuple[Architecture, float]:
+        """The architecture of lowest predicted latency, and that latency in ms."""
+        return self._extreme([int(np.argmin(block)) for block in self.block_ms])
+
+    def slowest(self) -> tuple[Architecture, float]:
+        """The architecture of highest predicted latency, and that latency in ms."""
+        return self._extreme([int(np.argmax(block)) for block in self.block_ms])
+
+    def check_budget(self, budget_ms: float) -> float:
+        """Return the budget, or say what the fastest network of the space is.
+
+        Raises:
+            BudgetError: not even the fastest network's predicted latency is within the budget.
+            InputError: the budget is not a number.
+        """
+        if math.isnan(budget_ms):
+            raise InputError("the latency budget is not a number", hint="1.5ms")
+        fastest, fastest_ms = self.fastest()
+        if fastest_ms > budget_ms:
+            raise BudgetError(
+                f"no network of {self.space.name} meets {budget_ms:.6g} ms",
+                f"the fastest is {fastest.id}, predicted at {format_ms(fastest_ms)}",
+                f"a budget of at least {_rounded_up(fastest_ms):.6g}ms",
+            )
+        return budget_ms
+
+
+def _rounded_up(latency_ms: float) -> float:
+    """The latency with three significant digits, never below itself."""
+    if latency_ms == 0:
+        return 0.0
+    digits = 2 - math.floor(math.log10(abs(latency_ms)))
+    rounded = round(latency_ms, digits)
+    return rounded if rounded >= latency_ms else round(rounded + 10.0**-digits, digits)
+
+
+def mul_log(
+    cross_entropy: torch.Tensor,
+    expected_ms: torch.Tensor,
+    reference_ms: float,
+    a: float = 0.2,
+    b: float = 0.3,
+    unit_ms: float = 1e-3,
+) -> torch.Tensor:
+    """ProxylessNAS's loss with a multiplied latency term: ``a * CE * (log E / log ref) ** b``.
+
+    The logarithm of a latency depends on the unit it is counted in, and a latency of one unit or
+    less has none that the power can take. The formula as published counts in ms, which breaks for
+    networks of 1 ms and less; here both latencies are counted in microseconds. In a smaller unit
+    the term pulls less: at the reference, a relative change of the latency changes the loss by
+    ``b / log(ref / unit)`` times as much. ``unit_ms=1.0`` gives the published numbers.
+
+    Args:
+        cross_entropy: scalar.
+        expected_ms: scalar, expected latency in ms.
+        reference_ms: the latency aimed at, in ms.
+        a: scale of the loss.
+        b: strength of the latency term.
+        unit_ms: the unit the logarithm counts in, in ms.
+
+    Raises:
+        InputError: a latency of one unit or less.
+    """
+    for noun, latency_ms in (("expected", expected_ms.item()), ("reference", reference_ms)):
+        if not latency_ms > unit_ms:
+            raise InputError(
+                f"{noun} latency of {latency_ms:.6g} ms in mul#log",
+                f"its logarithm needs more than one unit of {unit_ms:.6g} ms",
+                "the loss add#linear, which has no logarithm",
+            )
+    log_ratio = torch.log(expected_ms / unit_ms) / math.log(reference_ms / unit_ms)
+    return a * cross_entropy * log_ratio**b
+
+
+def add_linear(
+    cross_entropy: torch.Tensor,
+    expected_ms: torch.Tensor,
+    reference_ms: float,
+    weight: float = 0.1,
+) -> torch.Tensor:
+    """ProxylessNAS's loss with an added latency term: ``CE + weight * (E - ref) / ref``.
+
+    Below the reference the term goes on rewarding ever faster networks.
+
+    Args:
+        cross_entropy: scalar.
+        expected_ms: scalar, expected latency in ms.
+        reference_ms: the latency aimed at, in ms.
+        weight: strength of the latency term.
+
+    Raises:
+        InputError: a reference that is not above zero.
+    """
+    if not reference_ms > 0:
+        raise InputError(f"reference latency of {reference_ms:.6g} ms", "must be above zero")
+    return cross_entropy + weight * (expected_ms - reference_ms) / reference_ms

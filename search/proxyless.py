@@ -1,0 +1,379 @@
+"""ProxylessNAS: weights and architecture of a supernet trained together, under a latency budget.
+
+Cai, Zhu, Han: "ProxylessNAS: Direct Neural Architecture Search on Target Task and Hardware", ICLR
+2019. After a warm-up of the weights on uniformly drawn paths, steps of the weights on the training
+split take turns with steps of the architecture parameters on the validation split. The latter
+minimise cross-entropy together with the expected latency, in one of the paper's two ways::
+
+    mul#log      a * CE * (log E[LAT] / log ref) ** b
+    add#linear   CE + weight * (E[LAT] - ref) / ref            ref = the budget
+
+Latency enters where cross-entropy does, at the gates: ``dE[LAT]/dp_j = F_j`` is added to
+``dL/dg_j`` before the two-path rule of :mod:`search.supernet`, so that of two candidates the same
+rule weighs what both cost and what both are worth. (The published code instead lets the latency
+move all candidates of a block at every step, and the task only two.)
+
+The paper keeps the likeliest candidate of each block. That network may miss the budget, so here
+the result is the likeliest network within it (:func:`search.derive.derive`); the paper's own is
+kept beside it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from devices.errors import InputError, UnknownNameError
+from search.architecture import Architecture
+from search.checkpoint import fingerprint_of, load_checkpoint, save_checkpoint
+from search.data import DataSource, batches, check_data, size_of
+from search.derive import argmax, derive
+from search.expected_latency import LatencyMatrix, add_linear, mul_log
+from search.spaces.base import ChainSpace
+from search.supernet import Supernet, update_alphas
+from search.train import (
+    checked_loss,
+    placed,
+    require_positive,
+    scheduled,
+    seeded,
+    set_learning_rate,
+    sgd,
+)
+
+LOSSES = ("mul#log", "add#linear")
+
+
+@dataclass(frozen=True)
+class ProxylessConfig:
+    """How a supernet is trained and searched.
+
+    Attributes:
+        warmup_epochs: passes over the training split that train weights only.
+        search_epochs: passes that train weights and alphas.
+        batch_size: images a step, of weights and of alphas.
+        learning_rate: of the weights (SGD, Nesterov, cosine to 0 over all epochs).
+        momentum: of the weights.
+        weight_decay: of kernels and matrices.
+        label_smoothing: of the weights' loss; the alphas' has none.
+        alpha_learning_rate: of the alphas (Adam). The paper's 0.001 is for some 50,000 steps; small
+            data give a few hundred.
+        alpha_betas: of Adam.
+        alpha_every: weight steps to one alpha step.
+        loss: ``mul#log`` or ``add#linear``.
+        a: scale of ``mul#log``.
+        b: strength of the latency in ``mul#log``.
+        weight: strength of the latency in ``add#linear``.
+        seed: of weights, alphas, paths and the order of images.
+        device: torch device that trains.
+    """
+
+    warmup_epochs: int = 8
+    search_epochs: int = 16
+    batch_size: int = 64
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 4e-5
+    label_smoothing: float = 0.1
+    alpha_learning_rate: float = 0.02
+    alpha_betas: tuple[float, float] = (0.0, 0.999)
+    alpha_every: int = 1
+    loss: str = "mul#log"
+    a: float = 0.2
+    b: float = 0.3
+    weight: float = 0.1
+    seed: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise UnknownNameError.of("loss", self.loss, LOSSES)
+        if self.warmup_epochs < 0:
+            raise InputError(f"warmup_epochs={self.warmup_epochs}", "must be 0 or more")
+        if self.seed < 0:
+            raise InputError(f"seed={self.seed}", "must be 0 or more")
+        require_positive(
+            search_epochs=self.search_epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            alpha_learning_rate=self.alpha_learning_rate,
+            alpha_every=self.alpha_every,
+        )
+
+    @property
+    def epochs(self) -> int:
+        """Of warm-up and search together."""
+        return self.warmup_epochs + self.search_epochs
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch of a search saw.
+
+    Attributes:
+        epoch: from 1.
+        phase: ``warmup`` or ``search``.
+        train_loss: mean of the weights' loss over the drawn paths.
+        validation_loss: mean cross-entropy of the alpha steps; ``None`` where there were none.
+        expected_ms: expected latency under the probabilities at the end of the epoch.
+        entropy: of the probabilities, in nats, mean over the blocks that have a choice.
+    """
+
+    epoch: int
+    phase: str
+    train_loss: float
+    validation_loss: float | None
+    expected_ms: float
+    entropy: float
+
+
+@dataclass(frozen=True)
+class ProxylessResult:
+    """What a search found.
+
+    Attributes:
+        architecture: the likeliest network predicted to be within the budget.
+        predicted_ms: its predicted latency.
+        argmax_architecture: the likeliest network whatever its latency, which the paper keeps.
+        argmax_ms: its predicted latency.
+        log_probabilities: of each candidate of each block; :func:`search.derive.derive` takes them
+            with another budget.
+        history: of each epoch.
+        budget_ms: the budget searched under, and the losses' reference.
+        seed: of everything random.
+    """
+
+    architecture: Architecture
+    predicted_ms: float
+    argmax_architecture: Architecture
+    argmax_ms: float
+    log_probabilities: tuple[tuple[float, ...], ...]
+    history: tuple[EpochRecord, ...]
+    budget_ms: float
+    seed: int
+
+    @property
+    def probabilities(self) -> tuple[tuple[float, ...], ...]:
+        """Of each candidate of each block."""
+        return tuple(tuple(np.exp(block).tolist()) for block in self.log_probabilities)
+
+
+OnProgress = Callable[[EpochRecord, int], None]
+
+
+def proxyless_search(
+    space: ChainSpace,
+    matrix: LatencyMatrix,
+    data: DataSource,
+    budget_ms: float,
+    config: ProxylessConfig | None = None,
+    *,
+    checkpoint: Path | None = None,
+    on_progress: OnProgress | None = None,
+) -> ProxylessResult:
+    """Search a space for an accurate network within a latency budget.
+
+    Args:
+        space: what is searched.
+        matrix: latencies of that space.
+        data: ``train`` trains the weights, ``validation`` the architecture; ``test`` is not used.
+        budget_ms: in ms.
+        config: how; the defaults suit small data.
+        checkpoint: file that is written after each epoch. The same call with an existing file goes
+            on after its last epoch, and gives what an uninterrupted run gives.
+        on_progress: called after each epoch with its record and the number of epochs in all.
+
+    Raises:
+        BudgetError: not even the fastest network is within the budget.
+        DatasetError: data this space cannot be trained on.
+        InputError: latencies of another space; a checkpoint of another run. All three are raised
+            before anything is trained.
+        DivergedError: a loss or gradient that is not finite.
+    """
+    settings = ProxylessConfig() if config is None else config
+    if matrix.space != space:
+        raise InputError(f"latencies of {matrix.space.name} cannot price {space.name}")
+    matrix.check_budget(budget_ms)
+    check_data(data, space.input_shape, space.classes)
+    run = _Run(matrix, data, budget_ms, settings)
+    fingerprint = fingerprint_of(
+        search="proxyless", matrix=matrix, data=data, budget_ms=budget_ms, config=settings
+    )
+    if checkpoint is not None:
+        run.restore(load_checkpoint(checkpoint, fingerprint))
+    for epoch in range(len(run.history) + 1, settings.epochs + 1):
+        run.history.append(run.epoch(epoch))
+        if checkpoint is not None:
+            save_checkpoint(checkpoint, fingerprint, run.state())
+        if on_progress is not None:
+            on_progress(run.history[-1], settings.epochs)
+    return run.result()
+
+
+class _Run:
+    """A search under way: everything it changes is in :meth:`state`.
+
+    Randomness is drawn from generators seeded by the run's seed and the epoch, so that an epoch
+    does the same whether or not the ones before it ran in the same process.
+    """
+
+    def __init__(
+        self, matrix: LatencyMatrix, data: DataSource, budget_ms: float, config: ProxylessConfig
+    ) -> None:
+        self.matrix = matrix
+        self.data = data
+        self.budget_ms = budget_ms
+        self.config = config
+        self.history: list[EpochRecord] = []
+        self.supernet = Supernet(matrix.space, config.seed)
+        self.supernet.to(config.device)
+        self.supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stub
+        self.weight_optimizer = sgd(
+            self.supernet.weight_parameters(),
+            config.learning_rate,
+            config.momentum,
+            config.weight_decay,
+        )
+        self.alpha_optimizer = torch.optim.Adam(
+            self.supernet.architecture_parameters(),
+            lr=config.alpha_learning_rate,
+            betas=config.alpha_betas,
+            weight_decay=0.0,
+        )
+        # What the loss cannot take is said now, not after the warm-up.
+        self._loss(torch.ones(()), matrix.expected_ms(self.supernet.probabilities()))
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and plain values that :meth:`restore` takes."""
+        return {
+            "supernet": self.supernet.state_dict(),
+            "weight_optimizer": self.weight_optimizer.state_dict(),
+            "alpha_optimizer": self.alpha_optimizer.state_dict(),
+            "history": [dataclasses.asdict(record) for record in self.history],
+        }
+
+    def restore(self, state: dict[str, Any] | None) -> None:
+        """Go on from a state, where there is one."""
+        if state is not None:
+            self.supernet.load_state_dict(state["supernet"])
+            self.weight_optimizer.load_state_dict(state["weight_optimizer"])
+            self.alpha_optimizer.load_state_dict(state["alpha_optimizer"])
+            self.history = [EpochRecord(**record) for record in state["history"]]
+
+    def epoch(self, epoch: int) -> EpochRecord:
+        """One pass over the training split."""
+        config = self.config
+        searching = epoch > config.warmup_epochs
+        paths, order, validation_order, items = (
+            np.random.SeedSequence([config.seed, epoch, stream]).generate_state(1)[0]
+            for stream in range(4)
+        )
+        generator = _generator(paths)
+        validation = self._validation(_generator(validation_order))
+        steps = max(1, size_of(self.data.train) // config.batch_size)
+        total, seen = 0.0, 0
+        losses: list[float] = []
+        with seeded(int(items)):
+            for step, (inputs, labels) in enumerate(
+                batches(self.data.train, config.batch_size, _generator(order), drop_last=True)
+            ):
+                progress = (epoch - 1 + step / steps) / config.epochs
+                set_learning_rate(self.weight_optimizer, scheduled(config.learning_rate, progress))
+                path = self.supernet.sample_paths(generator)
+                value = self._weight_step(inputs, labels, path, f"epoch {epoch}")
+                total += value * len(labels)
+                seen += len(labels)
+                searched = (epoch - config.warmup_epochs - 1) * steps + step + 1
+                if searching and searched % config.alpha_every == 0:
+                    losses.append(self._alpha_step(*next(validation), generator, epoch))
+        with torch.no_grad():
+            probabilities = self.supernet.probabilities()
+            expected_ms = float(self.matrix.expected_ms(probabilities))
+        entropies = [float(torch.special.entr(p).sum()) for p in probabilities if len(p) > 1]
+        return EpochRecord(
+            epoch,
+            "search" if searching else "warmup",
+            total / seen,
+            float(np.mean(losses)) if losses else None,
+            expected_ms,
+            float(np.mean(entropies)) if entropies else 0.0,
+        )
+
+    def _validation(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            yield from batches(
+                self.data.validation, self.config.batch_size, generator, drop_last=True
+            )
+
+    def _weight_step(self, inputs: Tensor, labels: Tensor, path: list[int], when: str) -> float:
+        device = self.config.device
+        self.supernet.train()
+        self.weight_optimizer.zero_grad()
+        logits = self.supernet(placed(inputs, device), path)
+        loss = F.cross_entropy(
+            logits, labels.to(device), label_smoothing=self.config.label_smoothing
+        )
+        value = checked_loss(loss, self.config.learning_rate, when)
+        torch.autograd.backward(loss)
+        self.weight_optimizer.step()
+        self.weight_optimizer.zero_grad()
+        return value
+
+    def _alpha_step(
+        self, inputs: Tensor, labels: Tensor, generator: torch.Generator, epoch: int
+    ) -> float:
+        device = self.config.device
+        pairs = self.supernet.sample_pairs(generator)
+        with self.supernet.frozen_statistics():
+            logits, gates = self.supernet.forward_pairs(placed(inputs, device), pairs)
+        cross_entropy = F.cross_entropy(logits, labels.to(device))
+        value = checked_loss(
+            cross_entropy, self.config.learning_rate, f"epoch {epoch} on the validation split"
+        )
+        if gates:
+            probabilities = [p.detach().requires_grad_() for p in self.supernet.probabilities()]
+            loss = self._loss(cross_entropy, self.matrix.expected_ms(probabilities))
+            found = torch.autograd.grad(loss, [*gates, *probabilities])
+            prices = [
+                gradient[pair.members]
+                for gradient, pair in zip(found[len(gates) :], pairs, strict=True)
+                if pair.inactive is not None
+            ]
+            gradients = [task + price for task, price in zip(found, prices, strict=False)]
+            update_alphas(self.supernet, pairs, gradients, self.alpha_optimizer)
+        return value
+
+    def _loss(self, cross_entropy: Tensor, expected_ms: Tensor) -> Tensor:
+        config = self.config
+        if config.loss == "mul#log":
+            return mul_log(cross_entropy, expected_ms, self.budget_ms, config.a, config.b)
+        return add_linear(cross_entropy, expected_ms, self.budget_ms, config.weight)
+
+    def result(self) -> ProxylessResult:
+        """The networks the probabilities stand for."""
+        logs = [block.numpy() for block in self.supernet.log_probabilities()]
+        within = derive(self.matrix, logs, self.budget_ms)
+        likeliest = argmax(self.matrix.space, logs)
+        within_ms, likeliest_ms = map(float, self.matrix.price([within, likeliest]))
+        return ProxylessResult(
+            within,
+            within_ms,
+            likeliest,
+            likeliest_ms,
+            tuple(tuple(block.tolist()) for block in logs),
+            tuple(self.history),
+            self.budget_ms,
+            self.config.seed,
+        )
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(int(seed))

@@ -1,0 +1,57 @@
+"""What every test gets: a home of its own, one torch thread, a named skip where no GPU is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+
+# Examples on a shared machine may take any time; everything else as in the profile in force.
+hypothesis.settings.register_profile(
+    "lutier", hypothesis.settings(), deadline=None, max_examples=50
+)
+hypothesis.settings.load_profile("lutier")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One thread for torch, here and in child processes: quicker than more on small tensors."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests of a GPU where there is none, saying what is missing."""
+    on_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if not on_gpu:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        missing = pytest.mark.skip(reason="needs an NVIDIA GPU and a CUDA build of torch")
+        for item in on_gpu:
+            item.add_marker(missing)
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every test, and the processes it starts, away from the user's tables and settings."""
+    home = tmp_path_factory.mktemp("home")
+    for name in [name for name in os.environ if name.startswith("LUTIER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("LUTIER_HOME", str(home / "lutier"))
+    monkeypatch.setenv("LUTIER_DB", f"sqlite:///{home / 'lutier.db'}")
+    monkeypatch.setenv("HOME", str(home))
+    for kind in ("DATA", "CACHE", "CONFIG", "STATE"):
+        monkeypatch.setenv(f"XDG_{kind}_HOME", str(home / kind.lower()))
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    """Give torch back the threads it had, where a test changed them."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else None
+    yield
+    if torch and torch.get_num_threads() != before:
+        torch.set_num_threads(before)

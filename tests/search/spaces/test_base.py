@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devices.errors import InputError
+from profiler.ops import OpSpec
+from search.architecture import Architecture
+from search.spaces.base import ChainSpace, SearchSpace
+
+SHAPE = (4, 8, 8)
+SKIP = OpSpec.make("identity", SHAPE)
+
+
+def conv(kernel: int) -> OpSpec:
+    return OpSpec.make("conv", SHAPE, out=4, kernel=kernel)
+
+
+def chain(*blocks: tuple[OpSpec, ...]) -> ChainSpace:
+    stem = OpSpec.make("conv", (3, 16, 16), out=4, kernel=3, stride=2)
+    pool = OpSpec.make("global_avg_pool", SHAPE)
+    return ChainSpace("small", (stem,), blocks, (pool, OpSpec.make("linear", (4,), out=5)))
+
+
+SMALL = chain((conv(1), conv(3), SKIP), (conv(1),), (conv(3), SKIP))
+
+
+def test_a_chain_is_a_search_space() -> None:
+    assert isinstance(SMALL, SearchSpace)
+    assert SMALL.input_shape == (3, 16, 16)
+    assert SMALL.classes == 5
+    assert SMALL.widths == (3, 1, 2)
+
+
+def test_enumeration_lists_every_architecture_once_in_order() -> None:
+    listed = list(SMALL.enumerate())
+    assert len(set(listed)) == len(listed) == SMALL.size == 6
+    assert listed == sorted(listed)
+    assert all(SMALL.check(architecture) is architecture for architecture in listed)
+
+
+def test_sampling_is_uniform() -> None:
+    generator = np.random.default_rng(0)
+    seen = Counter(SMALL.sample(generator) for _ in range(6_000))
+    # The 99.99 % quantile of chi-square with 5 degrees of freedom is 25.7.
+    assert len(seen) == 6
+    assert sum((n - 1_000) ** 2 / 1_000 for n in seen.values()) < 25.7
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_same_generator_state_gives_the_same_sample(seed: int) -> None:
+    first, again = (np.random.default_rng(seed) for _ in range(2))
+    assert SMALL.sample(first) == SMALL.sample(again)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_mutation_changes_one_choice(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    before = SMALL.sample(generator)
+    after = SMALL.check(SMALL.mutate(before, generator))
+    pairs = zip(before.choices, after.choices, strict=True)
+    assert sum(old != new for old, new in pairs) == 1
+
+
+def test_every_neighbour_is_reached_by_mutation() -> None:
+    generator = np.random.default_rng(0)
+    start = SMALL.architecture((0, 0, 0))
+    reached = {SMALL.mutate(start, generator).choices for _ in range(200)}
+    assert reached == {(1, 0, 0), (2, 0, 0), (0, 0, 1)}
+
+
+def test_a_space_of_one_architecture_cannot_mutate() -> None:
+    space = chain((conv(1),))
+    with pytest.raises(InputError, match="single architecture"):
+        space.mutate(space.architecture((0,)), np.random.default_rng(0))
+
+
+def test_ops_run_from_stem_to_head() -> None:
+    ops = SMALL.ops(SMALL.architecture((1, 0, 1)))
+    assert ops == (*SMALL.stem, conv(3), conv(1), SKIP, *SMALL.head)
+    assert all(a.output_shape == b.input_shape for a, b in itertools.pairwise(ops))
+
+
+def test_all_ops_are_the_distinct_ones_that_cost_something() -> None:
+    assert SMALL.all_ops() == (*SMALL.stem, conv(1), conv(3), *SMALL.head)
+
+
+def test_encoding_is_one_row_an_architecture() -> None:
+    rows = SMALL.encode([SMALL.architecture((2, 0, 1)), SMALL.architecture((0, 0, 0))])
+    assert rows.tolist() == [[2, 0, 1], [0, 0, 0]]
+    assert SMALL.encode([]).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "why"),
+    [
+        (Architecture("other", (0, 0, 0)), "not of the space"),
+        (Architecture("small", (0, 0)), "3 blocks"),
+        (Architecture("small", (0, 1, 0)), "candidates 0 to 0"),
+    ],
+)
+def test_a_foreign_architecture_is_refused(architecture: Architecture, why: str) -> None:
+    for use in (SMALL.check, SMALL.ops, lambda a: SMALL.encode([a])):
+        with pytest.raises(InputError, match=why):
+            use(architecture)
+
+
+def test_a_block_needs_candidates_of_one_shape() -> None:
+    with pytest.raises(InputError, match="no candidate"):
+        chain(())
+    with pytest.raises(InputError, match="output_shape"):
+        chain((conv(1), OpSpec.make("conv", SHAPE, out=8, kernel=1)))
