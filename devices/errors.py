@@ -8,7 +8,7 @@
     │   ├── ArtifactError                a model file no runtime can load: truncated, foreign
     │   ├── StoreError                   a database that is not ours, or of a newer schema
     │   ├── DatasetError                 training data that cannot be trained on
-    │   └── DivergedError                training whose loss is no longer a number: settings too bold
+    │   └── DivergedError                training whose loss is no longer a number
     ├── MissingError                3    something needed is not there yet
     │   ├── MissingEntryError            an operation that is not in the latency table
     │   ├── MissingTableError            no latency table of this target

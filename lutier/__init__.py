@@ -1,0 +1,3 @@
+"""The command line of Lutier, and what people see."""
+
+__version__ = "0.1.0"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 
@@ -43,12 +44,13 @@ def measure_rounds(
             then on.
         on_event: told of visits and rounds.
     """
+    start = time.monotonic()
     active = dict(models)
     for key in active:
         visits.setdefault(key, [])
     while active:
         done = min(len(visits[key]) for key in active)
-        if done >= protocol.min_rounds:
+        if done >= protocol.min_rounds and time.monotonic() - start >= protocol.min_seconds:
             error = run_split_half_error({key: visits[key] for key in active})
             if error <= protocol.target_error or done >= protocol.max_rounds:
                 return

@@ -27,6 +27,8 @@ class Protocol:
         timed_runs: timed runs of a visit.
         min_rounds: rounds before the stop rule is asked.
         max_rounds: rounds after which measuring ends in any case.
+        min_seconds: measuring goes on at least this long, so that a few small models are not judged
+            by one moment of the machine.
         target_error: the stop rule: measuring ends when the split-half error of what is being
             measured is at most this (relative).
     """
@@ -36,6 +38,7 @@ class Protocol:
     min_rounds: int = 12
     max_rounds: int = 60
     target_error: float = 0.01
+    min_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         if self.warmup_runs < 0 or self.timed_runs < 1:
@@ -45,6 +48,8 @@ class Protocol:
                 f"rounds from {self.min_rounds} to {self.max_rounds}",
                 "at least 2 rounds are needed, and the most cannot be below the least",
             )
+        if not 0 <= self.min_seconds <= 3600:
+            raise InputError(f"min_seconds={self.min_seconds}", "must be 0 to 3600")
         if not 0 < self.target_error < 1:
             raise InputError(f"target error {self.target_error}", "must be between 0 and 1")
 

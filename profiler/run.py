@@ -173,6 +173,19 @@ class _Run:
         self.on_event(Failed(key, reason))
 
 
+@dataclass(frozen=True)
+class Measured:
+    """A model measured now.
+
+    Attributes:
+        summary: its latency.
+        artifact_sha256: of the model file, in hex.
+    """
+
+    summary: Summary
+    artifact_sha256: str
+
+
 def measure_now(
     jobs: Sequence[Job],
     device: Device,
@@ -181,7 +194,7 @@ def measure_now(
     *,
     seed: int = 0,
     on_event: Listener = ignore,
-) -> dict[str, Summary]:
+) -> dict[str, Measured]:
     """Measure jobs together, whatever is stored, and store nothing.
 
     Args:
@@ -193,7 +206,7 @@ def measure_now(
         on_event: told what happens.
 
     Returns:
-        Summaries by key.
+        What was measured, by key.
 
     Raises:
         DeviceError: one of them could not be measured, or the device went away.
@@ -205,9 +218,11 @@ def measure_now(
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lutier-"))
         artifacts = ArtifactFolder(Path(folder))
         models: dict[str, LoadedModel] = {}
+        digests: dict[str, str] = {}
         for job in jobs:
             artifact = make_artifact(job, file_format, target.batch, artifacts)
             models[job.key] = device.load(artifact, target)
+            digests[job.key] = artifact.sha256
             stack.callback(models[job.key].close)
         measure_rounds(
             models,
@@ -218,7 +233,7 @@ def measure_now(
             on_failure=_raise_failure,
             on_event=on_event,
         )
-    return {key: summarise(visits[key]) for key in models}
+    return {key: Measured(summarise(visits[key]), digests[key]) for key in models}
 
 
 def _keep_nothing(key: str, number: int, samples_ms: list[float]) -> None:

@@ -6,13 +6,14 @@ import difflib
 import hashlib
 import math
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from devices.environment import Environment
-from devices.errors import MissingEntryError, MissingTableError
+from devices.errors import InputError, MissingEntryError, MissingTableError
 from devices.target import Target
 from profiler.ops import OpSpec
 from profiler.quality import TRUST_LIMIT, split_half_error
@@ -95,10 +96,11 @@ class LatencyTable:
         environment: Environment | None = None,
         split_half: float = math.nan,
     ) -> LatencyTable:
-        """A table of given op latencies in ms, e.g. from a simulation."""
+        """A table of given op latencies in ms, e.g. from a simulation. Free ops are left out."""
         rows = [
             {"key": spec.key, "role": "op", "median_ms": value, "split_half": split_half}
             for spec, value in latencies_ms.items()
+            if not spec.is_free
         ]
         frame = pd.DataFrame(rows, columns=list(COLUMNS))
         return cls(target, environment or Environment.of({}), frame)
@@ -161,18 +163,26 @@ class LatencyTable:
             raise MissingEntryError(
                 f"{spec.key} is not in the latency table of {self.target}",
                 f"nearest: {', '.join(near)}" if near else f"the table has {len(keys)} ops",
-                f"lutier profile {Target.parse(self.target).flags} --op '{spec.key}'",
+                self._command(spec),
             ) from None
+
+    def _command(self, spec: OpSpec) -> str:
+        """The command that measures an op; none where the table is not of a real target."""
+        try:
+            flags = Target.parse(self.target).flags
+        except InputError:
+            return ""
+        return f"lutier profile {flags} --op '{spec.key}'"
 
     def split_half_error_of(self, role: str) -> float:
         """Split-half error over the ops or over the networks, relative; NaN where unknown."""
         rows = self._frame[self._frame["role"] == role]
-        return split_half_error(float(value) for value in rows["split_half"])
+        return split_half_error(rows["split_half"].astype(float))
 
     @property
     def split_half_error(self) -> float:
         """Split-half error over all rows, relative; NaN where unknown."""
-        return split_half_error(float(value) for value in self._frame["split_half"])
+        return split_half_error(self._frame["split_half"].astype(float))
 
     @property
     def is_trustworthy(self) -> bool:
@@ -180,8 +190,11 @@ class LatencyTable:
         return self.split_half_error <= TRUST_LIMIT
 
     def to_dict(self) -> dict[str, Any]:
-        """Rows and facts as plain values."""
-        rows = self._frame.astype({"finished_at": str}).to_dict(orient="records")
+        """Rows and facts as values that JSON can hold; what is not known is None."""
+        rows = [
+            {str(name): _plain(value) for name, value in row.items()}
+            for row in self._frame.to_dict(orient="records")
+        ]
         return {
             "target": self.target,
             "environment": self.environment.to_dict(),
@@ -189,7 +202,7 @@ class LatencyTable:
             "digest": self.digest,
             "ops": len(self),
             "networks": len(self.networks),
-            "split_half_error": self.split_half_error,
+            "split_half_error": _plain(self.split_half_error),
             "rows": rows,
         }
 
@@ -211,3 +224,10 @@ class LatencyTable:
             figures = (ordered[0], ordered[len(ordered) // 2], ordered[-1])
             table.add_row(kind, str(len(values)), *(f"{value:.4f} ms" for value in figures))
         return table
+
+
+def _plain(value: Any) -> Any:
+    """A cell as JSON holds it: NaN, which JSON has no word for, as None, a time as text."""
+    if pd.isna(value):
+        return None
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from devices.errors import InputError
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+MAX_CANDIDATES = len(_DIGITS)
 
 
 @dataclass(frozen=True, order=True)
@@ -23,8 +24,8 @@ class Architecture:
 
     def __post_init__(self) -> None:
         for choice in self.choices:
-            if not 0 <= choice < len(_DIGITS):
-                raise InputError(f"choice {choice}", f"must be 0 to {len(_DIGITS) - 1}")
+            if not isinstance(choice, int) or not 0 <= choice < MAX_CANDIDATES:
+                raise InputError(f"choice {choice!r}", f"must be 0 to {MAX_CANDIDATES - 1}")
 
     @property
     def code(self) -> str:

@@ -8,6 +8,7 @@ import re
 from devices.errors import InputError
 
 _BUDGET = re.compile(r"\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]{1,3})?)\s*([a-zA-Zµμ]*)\s*")
+_SMALLEST_MS, _LARGEST_MS = 1e-6, 3.6e6
 _MS_PER_UNIT = {"s": 1e3, "ms": 1.0, "us": 1e-3, "µs": 1e-3, "μs": 1e-3, "ns": 1e-6}
 
 
@@ -32,6 +33,8 @@ def parse_budget(text: str) -> float:
     budget_ms = float(number) * _MS_PER_UNIT[unit]
     if not math.isfinite(budget_ms) or budget_ms <= 0:
         raise InputError(f"budget {text!r}", "must be above zero and finite", "1.5ms")
+    if not _SMALLEST_MS <= budget_ms <= _LARGEST_MS:
+        raise InputError(f"budget {text!r}", "must be from 1ns to an hour", "1.5ms")
     return budget_ms
 
 

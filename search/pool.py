@@ -42,7 +42,8 @@ class Pool:
     """Different networks of a space, all within a latency window.
 
     Attributes:
-        architectures: no two of the same network.
+        architectures: all different, and no two that differ only in which of several equal blocks
+            in a row they skip.
         latencies_ms: predicted latency of each in ms, shape ``(len(architectures),)``.
         admissible: how many different networks of the space are within the window, at least.
         admissible_at_most: the same, at most. The two agree where the set was listed, or is the

@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from devices.errors import DatasetError, DivergedError, InputError
-from profiler.builders.modules import build_chain
 from search.architecture import Architecture
 from search.data import DataSource, batches, check_data, check_outputs, fetch, size_of
 from search.spaces.base import SearchSpace
@@ -101,10 +100,10 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def build_network(space: SearchSpace, architecture: Architecture, seed: int) -> nn.Sequential:
+def build_network(space: SearchSpace, architecture: Architecture, seed: int) -> nn.Module:
     """The network of an architecture with weights drawn from ``seed``."""
     with seeded(seed):
-        return build_chain(space.ops(architecture))
+        return space.build(architecture)
 
 
 def sgd(

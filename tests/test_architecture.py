@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import importlib
 import json
 import re
 import subprocess
@@ -100,6 +101,13 @@ def test_importing_is_free(module: str) -> None:
     loaded = loaded_by(f"import {module}")
     assert module.partition(".")[0] in loaded
     assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_package_holds_every_name_it_hands_on(name: str) -> None:
+    package = importlib.import_module(name)
+    missing = [each for each in getattr(package, "__all__", []) if not hasattr(package, each)]
+    assert not missing
 
 
 def test_help_loads_no_heavy_package() -> None:

@@ -92,7 +92,7 @@ class _Session:
             return time_calls_ms(lambda: run(binding), warmup=warmup, runs=runs)
         except self._run_error as error:
             raise MeasurementError(
-                f"{self._key} loaded but did not run", str(error).strip()[:300]
+                f"{self._key} loaded but did not run", " ".join(str(error).split())[:300]
             ) from error
 
     def run(self, inputs: FloatArray) -> FloatArray:

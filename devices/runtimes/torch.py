@@ -44,7 +44,7 @@ def _is_whole_archive(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error):
+    except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error):
         return False
 
 
@@ -106,7 +106,7 @@ class _Program:
         # An input of a shape the program was not exported for fails an assertion.
         except (RuntimeError, AssertionError) as error:
             raise MeasurementError(
-                f"{self._key} loaded but did not run", str(error).strip()[:300]
+                f"{self._key} loaded but did not run", " ".join(str(error).split())[:300]
             ) from error
 
     def run(self, inputs: FloatArray) -> FloatArray:

@@ -95,6 +95,27 @@ def emit(module: nn.Module, graph: GraphWriter, x: str) -> str:
     )
 
 
+def write(module: nn.Module, graph: GraphWriter, x: str) -> str:
+    """:func:`emit`, for a module that computes what its writer thinks it does.
+
+    A subclass inherits the writer of its parent. Where it has a ``forward`` of its own, that
+    writer's graph would be of another function.
+
+    Raises:
+        InputError: no writer, or an overridden ``forward``.
+    """
+    for parent in type(module).__mro__:
+        if parent in emit.registry and parent is not nn.Module and parent is not object:
+            if type(module).forward is not parent.forward:
+                raise InputError(
+                    f"{type(module).__name__} cannot be written to ONNX",
+                    f"it computes something else than {parent.__name__}",
+                    "register a writer with profiler.builders.export.emit.register",
+                )
+            break
+    return emit(module, graph, x)
+
+
 @emit.register
 def _(module: nn.Sequential, graph: GraphWriter, x: str) -> str:
     children = list(module)
@@ -102,12 +123,12 @@ def _(module: nn.Sequential, graph: GraphWriter, x: str) -> str:
     while i < len(children):
         child = children[i]
         follower = children[i + 1] if i + 1 < len(children) else None
-        if isinstance(child, nn.Conv2d):
+        if type(child) is nn.Conv2d:
             norm = follower if isinstance(follower, nn.BatchNorm2d) else None
             x = _write_conv(graph, x, child, norm)
             i += 1 if norm is None else 2
         else:
-            x = emit(child, graph, x)
+            x = write(child, graph, x)
             i += 1
     return x
 
@@ -119,7 +140,7 @@ def _(module: nn.Conv2d, graph: GraphWriter, x: str) -> str:
 
 @emit.register
 def _(module: MBConv, graph: GraphWriter, x: str) -> str:
-    out = emit(module.layers, graph, x)
+    out = write(module.layers, graph, x)
     return graph.node("Add", x, out) if module.has_residual else out
 
 
@@ -212,7 +233,7 @@ def onnx_bytes(module: nn.Module, input_shape: tuple[int, ...], batch: int = 1) 
         InputError: a module that cannot be written.
     """
     graph = GraphWriter()
-    result = emit(module, graph, INPUT_NAME)
+    result = write(module, graph, INPUT_NAME)
     if not graph.nodes or graph.nodes[-1].output[0] != result:
         graph.node("Identity", result)
     graph.nodes[-1].output[0] = OUTPUT_NAME

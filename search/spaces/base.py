@@ -6,14 +6,17 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from devices.errors import InputError
 from profiler.ops import OpSpec
-from search.architecture import Architecture
+from search.architecture import MAX_CANDIDATES, Architecture
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @runtime_checkable
@@ -59,6 +62,9 @@ class SearchSpace(Protocol):
     def all_ops(self) -> tuple[OpSpec, ...]:
         """Every distinct op of the space that a network has a node for, in a fixed order."""
 
+    def build(self, architecture: Architecture) -> nn.Module:
+        """The architecture's torch network, its weights drawn from torch's global generator."""
+
 
 @dataclass(frozen=True)
 class ChainSpace:
@@ -78,15 +84,24 @@ class ChainSpace:
     head: tuple[OpSpec, ...]
 
     def __post_init__(self) -> None:
+        if not (self.stem and self.blocks and self.head):
+            raise InputError(f"{self.name} lacks a stem, blocks or a head")
         for i, block in enumerate(self.blocks):
-            if not block:
-                raise InputError(f"block {i} of {self.name} has no candidate")
+            if not 1 <= len(block) <= MAX_CANDIDATES:
+                raise InputError(
+                    f"block {i} of {self.name} has {len(block)} candidates",
+                    f"must be 1 to {MAX_CANDIDATES}",
+                )
             for attribute in ("input_shape", "output_shape"):
                 shapes = {getattr(candidate, attribute) for candidate in block}
                 if len(shapes) != 1:
                     raise InputError(
                         f"candidates of block {i} of {self.name} differ in {attribute}", str(shapes)
                     )
+        chain = (*self.stem, *(block[0] for block in self.blocks), *self.head)
+        for before, after in itertools.pairwise(chain):
+            if before.output_shape != after.input_shape:
+                raise InputError(f"in {self.name} {after.key} cannot follow {before.key}")
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -179,6 +194,12 @@ class ChainSpace:
         """Every distinct op of the space that a network has a node for, in a fixed order."""
         ops = itertools.chain(self.stem, *self.blocks, self.head)
         return tuple(dict.fromkeys(op for op in ops if not op.is_free))
+
+    def build(self, architecture: Architecture) -> nn.Sequential:
+        """The architecture's torch network, its weights drawn from torch's global generator."""
+        from profiler.builders.modules import build_chain
+
+        return build_chain(self.ops(architecture))
 
     def encode(self, architectures: Sequence[Architecture]) -> npt.NDArray[np.int64]:
         """Choices of many architectures as one array, shape ``(architectures, blocks)``."""

@@ -60,7 +60,11 @@ def _candidates(shape: tuple[int, ...], width: int, stride: int) -> tuple[OpSpec
 
 def _canonical(name: str, parameters: dict[str, tuple[float, float]]) -> str:
     """The space's name with the parameters that differ from their defaults."""
-    given = [f"{key}={value:g}" for key, (value, default) in parameters.items() if value != default]
+    given = [
+        f"{key}={int(value) if value == int(value) else value!r}"
+        for key, (value, default) in parameters.items()
+        if value != default
+    ]
     return f"{name}?{'&'.join(given)}" if given else name
 
 

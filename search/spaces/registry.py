@@ -34,6 +34,13 @@ def _factory(name: str) -> SpaceFactory:
     raise UnknownNameError.of("space", name, space_names())
 
 
+def _plain(number: str) -> str:
+    """The text, without what Python reads as a number and people do not write."""
+    if "_" in number:
+        raise ValueError
+    return number
+
+
 def open_space(text: str) -> ChainSpace:
     """The space a string names, parameters after a question mark.
 
@@ -45,12 +52,15 @@ def open_space(text: str) -> ChainSpace:
     factory = _factory(name)
     known = inspect.signature(factory).parameters
     arguments: dict[str, Any] = {}
+    # A parameter is read as the type of its default: plug-ins give theirs numbers or text.
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in known:
             raise UnknownNameError.of(f"parameter of {name}", key, known)
+        if key in arguments:
+            raise InputError(f"{text[:80]!r} says {key} twice")
         kind = type(known[key].default)
         try:
-            arguments[key] = kind(value)
+            arguments[key] = value if kind is str else kind(_plain(value))
         except ValueError:
             raise InputError(f"{name}?{key}={value}", f"not a number ({kind.__name__})") from None
     return factory(**arguments)

@@ -88,7 +88,9 @@ def test_no_architectures_cost_no_entries() -> None:
 
 
 def test_fastest_and_slowest_are_those_of_the_enumeration() -> None:
-    space = ChainSpace("short", TINY.stem, TINY.blocks[:3], TINY.head)
+    pool = OpSpec.make("global_avg_pool", TINY.blocks[2][0].output_shape)
+    head = (pool, OpSpec.make("linear", pool.output_shape, out=10))
+    space = ChainSpace("short", TINY.stem, TINY.blocks[:3], head)
     matrix = random_matrix(space, 0)
     architectures = list(space.enumerate())
     latency_ms = matrix.price(architectures)

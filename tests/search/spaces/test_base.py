@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +14,7 @@ from devices.errors import InputError
 from profiler.ops import OpSpec
 from search.architecture import Architecture
 from search.spaces.base import ChainSpace, SearchSpace
+from search.spaces.mobile import mobile
 
 SHAPE = (4, 8, 8)
 SKIP = OpSpec.make("identity", SHAPE)
@@ -110,8 +113,44 @@ def test_a_foreign_architecture_is_refused(architecture: Architecture, why: str)
             use(architecture)
 
 
+def test_spread_samples_reach_smaller_and_larger_networks_than_uniform_ones() -> None:
+    space, generator = mobile(), np.random.default_rng(0)
+    flops = {
+        sample.__name__: [
+            sum(op.flops for op in space.ops(space.check(sample(generator)))) for _ in range(100)
+        ]
+        for sample in (space.sample, space.sample_spread)
+    }
+    assert min(flops["sample_spread"]) < 0.7 * min(flops["sample"])
+    assert max(flops["sample_spread"]) > max(flops["sample"])
+    assert np.std(flops["sample_spread"]) > 1.5 * np.std(flops["sample"])
+
+
+def test_a_built_network_runs_from_input_to_classes() -> None:
+    network = SMALL.build(SMALL.architecture((1, 0, 1)))
+    assert network(torch.zeros(2, *SMALL.input_shape)).shape == (2, SMALL.classes)
+
+
+@pytest.mark.parametrize("part", ["stem", "blocks", "head"])
+def test_a_chain_has_all_its_parts(part: str) -> None:
+    with pytest.raises(InputError, match="lacks a stem, blocks or a head"):
+        dataclasses.replace(SMALL, **{part: ()})
+
+
+def test_a_chain_whose_blocks_do_not_follow_is_refused() -> None:
+    wider = OpSpec.make("conv", SHAPE, out=8, kernel=1)
+    with pytest.raises(InputError, match="cannot follow"):
+        chain((wider,), (conv(1),))
+
+
+def test_a_block_has_no_more_candidates_than_digits() -> None:
+    assert chain(tuple(conv(2 * j + 1) for j in range(36))).size == 36
+    with pytest.raises(InputError, match="37 candidates"):
+        chain(tuple(conv(2 * j + 1) for j in range(37)))
+
+
 def test_a_block_needs_candidates_of_one_shape() -> None:
-    with pytest.raises(InputError, match="no candidate"):
+    with pytest.raises(InputError, match="0 candidates"):
         chain(())
     with pytest.raises(InputError, match="output_shape"):
         chain((conv(1), OpSpec.make("conv", SHAPE, out=8, kernel=1)))

@@ -20,7 +20,7 @@ def test_built_in_spaces_are_listed_and_open() -> None:
 @given(
     st.sampled_from(["mobile", "mobile-tiny"]),
     st.integers(8, 512),
-    st.sampled_from([0.25, 0.5, 1.0, 1.4]),
+    st.sampled_from([0.25, 0.5, 1.0, 1.4, 1 / 3, 2.00001]),
     st.integers(2, 1000),
 )
 def test_a_space_opens_from_its_own_name(
@@ -42,7 +42,15 @@ def test_an_unknown_parameter_shows_the_nearest() -> None:
         open_space("mobile?resolutoin=96")
 
 
-@pytest.mark.parametrize("text", ["mobile?width=wide", "mobile?resolution=9.5", "mobile?classes="])
+def test_a_parameter_said_twice_is_refused() -> None:
+    with pytest.raises(InputError, match="resolution twice"):
+        open_space("mobile?resolution=96&resolution=128")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["mobile?width=wide", "mobile?resolution=9.5", "mobile?classes=", "mobile?classes=1_000"],
+)
 def test_a_parameter_that_is_no_number_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="not a number"):
         open_space(text)

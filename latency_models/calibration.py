@@ -1,0 +1,189 @@
+"""From a sum of ops to a network: what the sum leaves out, fitted to a few measured networks.
+
+Ops timed one at a time differ from the same ops in a network in four ways, each one term of
+
+    latency = constant + slope * sum + per_op * (ops - 1) + per_megabyte * megabytes of weights
+
+- ``slope``: ops in a network share caches and are fused, or get in each other's way;
+- ``per_op``: an op on its own pays for a call of the runtime and for reordering its input and
+  output, a network pays once. Negative; it matters where ops are small and depth varies;
+- ``per_megabyte``: an op on its own finds its weights in a cache that a network's do not fit in;
+- ``constant``: the rest.
+
+A few networks cannot tell four terms apart, and where they all cost about the same not even two.
+So this is a Bayesian linear regression on relative errors (a ridge regression whose origin is the
+plain sum; Bishop, 2006, section 3.3): a priori the slope is 1 and each other term 0, give or take
+:data:`PRIOR` of the latency. What the networks do not determine stays as it was; nothing has to be
+left out by hand. A network that was mismeasured counts less by Huber's weights (1964), found by
+iterated reweighting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import lsq_linear
+
+from devices.errors import InputError
+from latency_models.base import FloatArray
+from profiler.ops import OpSpec
+
+TERMS = ("constant", "sum", "ops", "weights")
+"""Names of the terms, in order of the columns of :func:`terms_of`."""
+PRIOR = 0.3
+"""Standard deviation a priori of each term's share of a network's latency, and of the slope."""
+NOISE = 0.02
+"""Least relative error that a measured network is credited with."""
+MIN_NETWORKS = 3
+NARROW = 0.1
+"""Range of the sums, relative to their median, below which networks hardly differ."""
+
+_HUBER = 1.345  # 95 % efficiency where errors are normal
+_MAD_TO_SIGMA = 1.4826
+_ITERATIONS = 50
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What turns the ops of a network into its latency. The default is the plain sum.
+
+    Attributes:
+        constant_ms: what every network costs.
+        slope: factor on the ops' own latencies.
+        per_op_ms: added for each op that is not free.
+        per_megabyte_ms: added for each 10^6 bytes of float32 weights.
+        networks: how many networks it was fitted to; 0 is uncalibrated.
+        loo_error: mean relative error on each network when fitted without it.
+        sum_low_ms: smallest plain sum among the networks.
+        sum_high_ms: largest plain sum among the networks.
+        is_narrow: the plain sums span less than :data:`NARROW` of their median, so the prior and
+            not the networks says how slope and constant share the latency: do not extrapolate.
+    """
+
+    constant_ms: float = 0.0
+    slope: float = 1.0
+    per_op_ms: float = 0.0
+    per_megabyte_ms: float = 0.0
+    networks: int = 0
+    loo_error: float | None = None
+    sum_low_ms: float | None = None
+    sum_high_ms: float | None = None
+    is_narrow: bool = False
+
+    def contributions_ms(self, specs: Sequence[OpSpec], latencies_ms: FloatArray) -> FloatArray:
+        """What each op adds to a network that holds it, in ms; at least 0, and 0 for a free one.
+
+        Args:
+            specs: the ops.
+            latencies_ms: what each takes on its own, shape ``(len(specs),)``.
+        """
+        megabytes = np.array([weight_megabytes(spec) for spec in specs], dtype=np.float64)
+        nodes = np.array([not spec.is_free for spec in specs], dtype=np.float64)
+        added = (
+            self.slope * latencies_ms + self.per_op_ms * nodes + self.per_megabyte_ms * megabytes
+        )
+        return np.maximum(added, 0.0)
+
+
+def weight_megabytes(spec: OpSpec) -> float:
+    """Weights of the deployed op in 10^6 bytes of float32, batch norm folded."""
+    return 4e-6 * sum(layer.weights for layer in spec.layers)
+
+
+def terms_of(network: Sequence[OpSpec], latencies_ms: FloatArray) -> tuple[float, ...]:
+    """A network's row of the regression: 1, sum in ms, ops after the first, megabytes of weights.
+
+    Args:
+        network: its ops.
+        latencies_ms: what each op takes on its own, shape ``(len(network),)``.
+    """
+    nodes = sum(not spec.is_free for spec in network)
+    megabytes = sum(weight_megabytes(spec) for spec in network)
+    return 1.0, float(latencies_ms.sum()), max(nodes - 1.0, 0.0), megabytes
+
+
+def calibrate(
+    rows: FloatArray, measured_ms: FloatArray, terms: Sequence[str] = TERMS
+) -> Calibration:
+    """Fit the terms to measured networks.
+
+    Args:
+        rows: :func:`terms_of` each network, shape ``(n, 4)``.
+        measured_ms: latency of each, shape ``(n,)``.
+        terms: which of :data:`TERMS` may differ from the plain sum's; ``sum`` is always among them.
+
+    Raises:
+        InputError: fewer than three networks, or a latency or sum that is not positive.
+    """
+    _check(rows, measured_ms, terms)
+    relative = rows / measured_ms[:, None]
+    used = [
+        i
+        for i, name in enumerate(TERMS)
+        if name == "sum" or (name in terms and relative[:, i].any())
+    ]
+    # A term's coefficient is its share of the latency, but for the slope, which is itself.
+    scale = np.array([1.0 if TERMS[i] == "sum" else 1 / relative[:, i].mean() for i in used])
+    design = relative[:, used] * scale
+    prior = np.array([1.0 if TERMS[i] == "sum" else 0.0 for i in used])
+    shares, loo_error = _robust_ridge(design, prior)
+    found = dict(zip([TERMS[i] for i in used], (shares * scale).tolist(), strict=True))
+    per_op_ms = found.get("ops", 0.0)
+    sums = rows[:, 1]
+    return Calibration(
+        # The first op of a network is not one too many: its call is the network's own.
+        constant_ms=found.get("constant", 0.0) - per_op_ms,
+        slope=found["sum"],
+        per_op_ms=per_op_ms,
+        per_megabyte_ms=found.get("weights", 0.0),
+        networks=len(rows),
+        loo_error=loo_error,
+        sum_low_ms=float(sums.min()),
+        sum_high_ms=float(sums.max()),
+        is_narrow=bool(np.ptp(sums) < NARROW * np.median(sums)),
+    )
+
+
+def _check(rows: FloatArray, measured_ms: FloatArray, terms: Sequence[str]) -> None:
+    unknown = sorted(set(terms) - set(TERMS))
+    if unknown:
+        raise InputError(f"no term {unknown[0]!r} of a calibration", hint=", ".join(TERMS))
+    if len(rows) < MIN_NETWORKS:
+        raise InputError(
+            f"{len(rows)} measured networks to calibrate with",
+            f"needs at least {MIN_NETWORKS}",
+            "measure more whole networks",
+        )
+    for name, values in (("measured latency", measured_ms), ("sum of ops", rows[:, 1])):
+        bad = values[~(np.isfinite(values) & (values > 0))]
+        if bad.size:
+            raise InputError(f"a network with a {name} of {bad[0]} ms", "must be positive")
+
+
+def _robust_ridge(design: FloatArray, prior: FloatArray) -> tuple[FloatArray, float]:
+    """Coefficients that bring ``design @ x`` near 1, and the mean leave-one-out error.
+
+    Args:
+        design: shape ``(n, k)``, in units of the measured latencies.
+        prior: mean of the coefficients a priori, shape ``(k,)``. The slope is kept at 0 or above:
+            its prior mean is 1, all others' 0.
+    """
+    least = np.where(prior == 1.0, 0.0, -np.inf)
+    weights = np.ones(len(design))
+    found = prior
+    noise = NOISE
+    for _ in range(_ITERATIONS):
+        root = np.sqrt(weights)[:, None] / noise
+        stacked = np.vstack([design * root, np.eye(len(prior)) / PRIOR])
+        wanted = np.concatenate([root[:, 0], prior / PRIOR])
+        before, found = found, lsq_linear(stacked, wanted, bounds=(least, np.inf), tol=1e-12).x
+        errors = np.abs(design @ found - 1)
+        noise = max(NOISE, _MAD_TO_SIGMA * float(np.median(errors)))
+        weights = np.minimum(1.0, _HUBER * noise / np.maximum(errors, 1e-12))
+        if np.allclose(found, before, rtol=1e-8, atol=1e-10):
+            break
+    leverage = np.einsum("ij,ij->i", design * root, np.linalg.pinv(stacked)[:, : len(design)].T)
+    loo = errors / np.maximum(1 - leverage, 1e-9)
+    return found, float(loo.mean())

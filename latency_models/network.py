@@ -1,0 +1,94 @@
+"""Whole networks as a calibrated sum of their ops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from devices.errors import InputError
+from latency_models.base import FloatArray, OpLatencyModel
+from latency_models.calibration import TERMS, Calibration, calibrate, terms_of
+from profiler.ops import OpSpec
+
+Networks = Sequence[Sequence[OpSpec]]
+
+
+@dataclass(frozen=True)
+class SumModel:
+    """A network's latency as a constant plus a contribution of each of its ops.
+
+    Attributes:
+        op_model: what each op takes on its own.
+        calibration: what the plain sum leaves out; by default nothing.
+    """
+
+    op_model: OpLatencyModel
+    calibration: Calibration = Calibration()
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether measured networks went into it."""
+        return self.calibration.networks > 0
+
+    @property
+    def constant_ms(self) -> float:
+        """What every network costs, whatever its ops."""
+        return self.calibration.constant_ms
+
+    def contributions_ms(self, specs: Sequence[OpSpec]) -> FloatArray:
+        """What each op adds to a network that holds it, in ms, shape ``(len(specs),)``.
+
+        At least 0, and 0 for free ops.
+
+        Raises:
+            MissingEntryError: an op that the op model cannot answer for.
+        """
+        return self.calibration.contributions_ms(specs, self.op_model.predict_ms(specs))
+
+    def predict_ms(self, networks: Networks) -> FloatArray:
+        """Latency of each network in ms, shape ``(len(networks),)``.
+
+        Raises:
+            MissingEntryError: a network holds an op that the op model cannot answer for.
+        """
+        distinct = _distinct(networks)
+        added = dict(zip(distinct, self.contributions_ms(distinct).tolist(), strict=True))
+        sums = [sum(added[spec] for spec in network) for network in networks]
+        return self.constant_ms + np.array(sums, dtype=np.float64)
+
+    def fit(
+        self,
+        networks: Networks,
+        measured_ms: Sequence[float] | FloatArray,
+        terms: Sequence[str] = TERMS,
+    ) -> SumModel:
+        """A copy that is calibrated on measured networks; this model stays as it is.
+
+        Args:
+            networks: the ops of each network; at least three networks. Best from all over the
+                range of latencies that will be asked for.
+            measured_ms: latency of each, shape ``(len(networks),)``.
+            terms: which terms of :mod:`latency_models.calibration` are fitted, for comparison;
+                ``("sum",)`` is a factor alone.
+
+        Raises:
+            InputError: too few networks, or a latency that is not positive.
+            MissingEntryError: a network holds an op that the op model cannot answer for.
+        """
+        measured = np.asarray(measured_ms, dtype=np.float64)
+        if measured.shape != (len(networks),):
+            raise InputError(f"{len(networks)} networks with latencies of shape {measured.shape}")
+        distinct = _distinct(networks)
+        alone = dict(zip(distinct, self.op_model.predict_ms(distinct).tolist(), strict=True))
+        rows = [
+            terms_of(network, np.array([alone[spec] for spec in network], dtype=np.float64))
+            for network in networks
+        ]
+        table = np.array(rows, dtype=np.float64).reshape(len(rows), len(TERMS))
+        return replace(self, calibration=calibrate(table, measured, terms))
+
+
+def _distinct(networks: Networks) -> list[OpSpec]:
+    return list(dict.fromkeys(spec for network in networks for spec in network))

@@ -1,0 +1,1 @@
+"""One module a command. Whatever is slow to import is imported inside the command."""

@@ -1,0 +1,100 @@
+"""``lutier fit``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from lutier.cli.options import db_option, json_option, seed_option, strict_option, target_option
+
+if TYPE_CHECKING:
+    from lutier.modelling import SpaceModel
+    from profiler.table import LatencyTable
+
+
+@click.command(epilog="Example: [bold]lutier fit --target 'cpu/onnxruntime?threads=1'[/bold]")
+@target_option
+@click.option(
+    "--calibration",
+    type=click.IntRange(min=3),
+    default=20,
+    show_default=True,
+    help="Networks to calibrate with; the others test the model.",
+)
+@seed_option
+@strict_option
+@db_option
+@json_option
+def fit(
+    target: str, calibration: int, seed: int | None, strict: bool, db: str | None, as_json: bool
+) -> None:
+    """Fit the latency model of a target to its table, and test it on networks held out.
+
+    One model for each space that the table has whole networks of: the table first, a regressor
+    for ops that are not in it, and slope and intercept from a few measured networks.
+    """
+    from devices.errors import UntrustworthyError
+    from devices.target import Target
+    from lutier.modelling import fit_models
+    from lutier.settings import load_settings
+    from lutier.terminal import err, percent, print_json
+
+    settings = load_settings({"db": db, "seed": seed})
+    table, models = fit_models(settings, Target.parse(target), calibration)
+    if as_json:
+        print_json(
+            {
+                "target": table.target,
+                "environment_id": table.environment_id,
+                "table_digest": table.digest,
+                "split_half_error": table.split_half_error,
+                "trustworthy": table.is_trustworthy,
+                "seed": settings.seed,
+                "models": [
+                    {"space": model.space, "folder": str(model.folder), **model.fitted.to_dict()}
+                    for model in models
+                ],
+            }
+        )
+    else:
+        for model in models:
+            print_model(table, model)
+    if not table.is_trustworthy:
+        trouble = UntrustworthyError(
+            f"the split-half error of the table is {percent(table.split_half_error)}",
+            "the measurements, not the model, are the limit",
+            "end what else runs on the machine and measure into a new --db",
+        )
+        if strict:
+            raise trouble
+        err.print(f"warning: {trouble}", style="yellow", markup=False)
+
+
+def print_model(table: LatencyTable, model: SpaceModel) -> None:
+    """Say how good a fitted model is, for a person."""
+    from lutier.terminal import out, percent
+
+    fitted = model.fitted
+    out.print(f"[bold]{model.space}[/bold] on {table.target}")
+    out.print(
+        f"  calibrated on {len(fitted.calibration)} networks:"
+        f" {fitted.model.slope:.3f} x sum of ops {fitted.model.intercept_ms * 1e3:+.1f} us"
+    )
+    noise = percent(table.split_half_error_of("network"))
+    for name, figures in (
+        ("plain sum", fitted.uncalibrated),
+        ("calibrated", fitted.calibrated),
+    ):
+        if figures is not None:
+            out.print(
+                f"  {name:10s} on {figures.n} networks held out: MAPE {percent(figures.mape)},"
+                f" within 5 % {percent(figures.within_5)}, within 10 %"
+                f" {percent(figures.within_10)}, Spearman {figures.spearman:.3f}"
+            )
+    out.print(f"  noise floor (split-half error of the networks): {noise}")
+    for kind, score in fitted.scores.items():
+        out.print(
+            f"  regressor of {kind}: median error {percent(score.median_error)} on shapes held"
+            f" out, within 10 % {percent(score.within_10)} (n {score.n})"
+        )

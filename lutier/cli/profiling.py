@@ -1,0 +1,218 @@
+"""``lutier profile``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from lutier.cli.options import db_option, json_option, seed_option, strict_option
+
+if TYPE_CHECKING:
+    from devices.target import Target
+    from lutier.settings import Settings
+    from profiler.jobs import Job
+    from profiler.run import ProfileResult
+    from profiler.table import LatencyTable
+
+
+@click.command(
+    epilog=(
+        "Example: [bold]lutier profile --device cpu --runtime onnxruntime --space mobile-tiny "
+        "--threads 1[/bold]"
+    )
+)
+@click.option("--device", default="cpu", show_default=True, help="cpu, replay:FILE, ...")
+@click.option("--runtime", default="onnxruntime", show_default=True, help="onnxruntime, torch")
+@click.option("--threads", default=1, show_default=True, help="Threads for one inference.")
+@click.option("--batch", default=1, show_default=True, help="Samples in one inference.")
+@click.option(
+    "--space", "space_name", metavar="SPACE", help="Measure every op of this search space."
+)
+@click.option("--op", "op_keys", multiple=True, metavar="KEY", help="Measure this op. Repeatable.")
+@click.option(
+    "--networks",
+    type=click.IntRange(min=0),
+    help="Whole networks to measure among the ops, to calibrate and test with. [dim]50[/dim]",
+)
+@click.option("--max-rounds", type=click.IntRange(min=12), help="Rounds at the most. [dim]60[/dim]")
+@click.option("--retry-failed", is_flag=True, help="Try again what failed before.")
+@seed_option
+@strict_option
+@db_option
+@json_option
+def profile(
+    device: str,
+    runtime: str,
+    threads: int,
+    batch: int,
+    space_name: str | None,
+    op_keys: tuple[str, ...],
+    networks: int | None,
+    max_rounds: int | None,
+    retry_failed: bool,
+    seed: int | None,
+    strict: bool,
+    db: str | None,
+    as_json: bool,
+) -> None:
+    """Measure the ops of a search space into the latency table of a device.
+
+    Every visit is stored as it is made. What is stored already is not measured again: after an
+    interruption the same command goes on.
+    """
+    import time
+
+    from devices.errors import InputError
+    from devices.target import Target
+    from lutier.settings import load_settings
+
+    if not space_name and not op_keys:
+        raise InputError(
+            "nothing to measure", "neither a space nor an op was named", "--space SPACE"
+        )
+    flags = {"db": db, "networks": networks, "max_rounds": max_rounds, "seed": seed}
+    settings = load_settings(flags)
+    target = Target.make(device, runtime, {"threads": threads, "batch": batch})
+    start = time.monotonic()
+    result, table = run_profile(
+        settings, target, space_name, op_keys, retry_failed=retry_failed, quiet=as_json
+    )
+    seconds = time.monotonic() - start
+    report = _report(settings, result, table, space_name, seconds)
+    if as_json:
+        from lutier.terminal import print_json
+
+        print_json(report)
+    else:
+        _print(result, report)
+    _check(result, report, strict)
+
+
+def run_profile(
+    settings: Settings,
+    target: Target,
+    space_name: str | None,
+    op_keys: tuple[str, ...] = (),
+    *,
+    retry_failed: bool = False,
+    quiet: bool = False,
+) -> tuple[ProfileResult, LatencyTable | None]:
+    """Measure what the store lacks of a space's ops and networks, and of single ops.
+
+    Returns:
+        What was done, and the table as it is now (``None`` where nothing could be measured).
+    """
+    from devices.registry import open_target
+    from lutier.progress import ProfileBar
+    from lutier.workplace import open_store
+    from profiler.run import profile as run
+    from profiler.table import LatencyTable
+
+    jobs = _jobs(settings, space_name, op_keys)
+    protocol = settings.protocol()
+    with open_target(target) as device, open_store(settings) as store:
+        with ProfileBar(protocol.min_rounds, protocol.max_rounds, quiet=quiet) as bar:
+            result = run(
+                jobs,
+                device,
+                target,
+                store,
+                protocol,
+                seed=settings.seed,
+                retry_failed=retry_failed,
+                on_event=bar,
+            )
+        if result.planned == len(result.failed):
+            return result, None
+        return result, LatencyTable.load(store, target, result.environment.id)
+
+
+def _jobs(settings: Settings, space_name: str | None, op_keys: tuple[str, ...]) -> list[Job]:
+    from lutier.networks import draw_networks, network_job, op_jobs
+    from profiler.jobs import Job
+    from profiler.ops import OpSpec
+    from search.spaces.registry import open_space
+
+    jobs = [Job.of_op(OpSpec.parse(key)) for key in op_keys]
+    if space_name:
+        space = open_space(space_name)
+        jobs += op_jobs(space)
+        drawn = draw_networks(space, settings.networks, settings.seed)
+        jobs += [network_job(space, architecture) for architecture in drawn]
+    return jobs
+
+
+def _report(
+    settings: Settings,
+    result: ProfileResult,
+    table: LatencyTable | None,
+    space_name: str | None,
+    seconds: float,
+) -> dict[str, Any]:
+    import math
+
+    unknown = math.nan
+    return {
+        "target": str(result.target),
+        "space": space_name,
+        "planned": result.planned,
+        "stored_before": result.stored_before,
+        "measured": len(result.measured),
+        "failed": len(result.failed),
+        "failures": result.failed,
+        "split_half_error": table.split_half_error if table else unknown,
+        "split_half_error_ops": table.split_half_error_of("op") if table else unknown,
+        "split_half_error_networks": table.split_half_error_of("network") if table else unknown,
+        "trustworthy": table.is_trustworthy if table else False,
+        "table_ops": len(table) if table else 0,
+        "table_networks": len(table.networks) if table else 0,
+        "environment": result.environment.to_dict(),
+        "environment_id": result.environment.id,
+        "seconds": round(seconds, 2),
+        "db": settings.db_url,
+        "seed": settings.seed,
+    }
+
+
+def _print(result: ProfileResult, report: dict[str, Any]) -> None:
+    from lutier.terminal import out, percent
+
+    if result.measured:
+        out.print(
+            f"measured {report['measured']} of {report['planned']} in {report['seconds']:.0f} s"
+            f" ({report['stored_before']} were stored already)"
+        )
+    elif not result.failed:
+        out.print(f"nothing to measure: all {report['planned']} are stored already")
+    out.print(
+        f"latency table of {report['target']}: {report['table_ops']} ops,"
+        f" {report['table_networks']} networks, split-half error"
+        f" {percent(report['split_half_error'])} (ops {percent(report['split_half_error_ops'])},"
+        f" networks {percent(report['split_half_error_networks'])})"
+    )
+    if not result.failed:
+        out.print(f"next: lutier fit --target '{report['target']}'", markup=False)
+
+
+def _check(result: ProfileResult, report: dict[str, Any], strict: bool) -> None:
+    from devices.errors import MeasurementError, UntrustworthyError
+    from lutier.networks import summarise_failures
+    from lutier.terminal import err, percent
+    from profiler.quality import TRUST_LIMIT
+
+    if result.failed:
+        raise MeasurementError(
+            f"{len(result.failed)} of {result.planned} could not be measured",
+            summarise_failures(result.failed.items()),
+            "the same command with --retry-failed",
+        )
+    if not report["trustworthy"]:
+        trouble = UntrustworthyError(
+            f"the split-half error is {percent(report['split_half_error'])}",
+            f"above {percent(TRUST_LIMIT)} no figure is to be trusted",
+            "end what else runs on the machine and measure into a new --db",
+        )
+        if strict:
+            raise trouble
+        err.print(f"warning: {trouble}", style="yellow", markup=False)

@@ -1,0 +1,182 @@
+"""``lutier search``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from lutier.cli.options import (
+    db_option,
+    json_option,
+    seed_option,
+    space_option,
+    target_option,
+)
+
+if TYPE_CHECKING:
+    from lutier.results import SearchResult
+    from lutier.searching import Request
+    from lutier.settings import Settings
+
+
+@click.group(
+    epilog=(
+        "Example: [bold]lutier search proxyless --target 'cpu/onnxruntime?threads=1' "
+        "--space mobile-tiny --data digits --budget 0.3ms --out runs/first[/bold]"
+    )
+)
+def search() -> None:
+    """Search for the most accurate network within a latency budget."""
+
+
+def _common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of every kind of search."""
+    options = [
+        target_option,
+        space_option,
+        click.option("--data", required=True, metavar="DATA", help="Data to train on: digits."),
+        click.option(
+            "--budget", required=True, metavar="TIME", help="Latency budget, e.g. 1.5ms or 800us."
+        ),
+        click.option(
+            "--out",
+            "folder",
+            required=True,
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Folder for the result. An interrupted search goes on from it.",
+        ),
+        click.option(
+            "--train-epochs",
+            type=click.IntRange(min=1),
+            default=12,
+            show_default=True,
+            help="Epochs of training from scratch.",
+        ),
+        seed_option,
+        db_option,
+        json_option,
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@search.command(
+    epilog=(
+        "Example: [bold]lutier search proxyless --target 'cpu/onnxruntime?threads=1' "
+        "--space mobile-tiny --data digits --budget 0.3ms --seed 1 --out runs/first[/bold]"
+    )
+)
+@_common
+@click.option("--warmup-epochs", type=click.IntRange(min=0), help="Epochs of weights only.")
+@click.option("--search-epochs", type=click.IntRange(min=1), help="Epochs of weights and choices.")
+@click.option(
+    "--loss",
+    type=click.Choice(["mul#log", "add#linear"]),
+    default="mul#log",
+    show_default=True,
+    help="How latency enters the loss.",
+)
+def proxyless(
+    warmup_epochs: int | None, search_epochs: int | None, loss: str, as_json: bool, **common: Any
+) -> None:
+    """ProxylessNAS: train a supernet and its choices together (Cai, Zhu, Han, ICLR 2019)."""
+    settings, request = _request(as_json, **common)
+    from lutier.searching import search_proxyless
+    from search.proxyless import ProxylessConfig
+
+    given = {"warmup_epochs": warmup_epochs, "search_epochs": search_epochs, "loss": loss}
+    config = ProxylessConfig(**{key: value for key, value in given.items() if value is not None})
+    _show(request, search_proxyless(settings, request, config), as_json)
+
+
+@search.command(
+    epilog=(
+        "Example: [bold]lutier search knas --target 'cpu/onnxruntime?threads=1' "
+        "--space mobile-tiny --data digits --budget 0.3ms --seed 1 --out runs/second[/bold]"
+    )
+)
+@_common
+@click.option("--pool", type=click.IntRange(min=1), help="Networks within the budget to score.")
+@click.option("--k", type=click.IntRange(min=1), help="Networks to train.")
+@click.option(
+    "--score",
+    type=click.Choice(["mgm", "random"]),
+    default="mgm",
+    show_default=True,
+    help="mgm: mean of the Gram matrix of gradients; random: the control it has to beat.",
+)
+def knas(pool: int | None, k: int | None, score: str, as_json: bool, **common: Any) -> None:
+    """KNAS: score networks by their gradients, train the best few (Xu et al., ICML 2021)."""
+    settings, request = _request(as_json, **common)
+    from lutier.searching import search_knas
+    from search.knas import KnasConfig
+
+    given = {"pool_size": pool, "k": k, "score": score}
+    config = KnasConfig(**{key: value for key, value in given.items() if value is not None})
+    _show(request, search_knas(settings, request, config), as_json)
+
+
+def _request(
+    as_json: bool,
+    target: str,
+    space_name: str,
+    data: str,
+    budget: str,
+    folder: Path,
+    train_epochs: int,
+    seed: int | None,
+    db: str | None,
+) -> tuple[Settings, Request]:
+    # What was typed is checked before anything slow is imported.
+    from search.budget import parse_budget
+
+    budget_ms = parse_budget(budget)
+    from devices.target import Target
+    from lutier.searching import Request
+    from lutier.settings import load_settings
+
+    settings = load_settings({"db": db, "seed": seed})
+    request = Request(
+        target=Target.parse(target),
+        space=space_name,
+        data=data,
+        budget_ms=budget_ms,
+        seed=settings.seed,
+        folder=folder,
+        train_epochs=train_epochs,
+        quiet=as_json,
+    )
+    return settings, request
+
+
+def _show(request: Request, result: SearchResult, as_json: bool) -> None:
+    from lutier.results import RESULT_FILE
+    from lutier.terminal import out, print_json
+
+    if as_json:
+        print_json({**result.model_dump(), "out": str(request.folder)})
+        return
+    print_result(result)
+    out.print(f"result in {request.folder / RESULT_FILE}", markup=False)
+    out.print(f"next: lutier export {request.folder} --format onnx -o network.onnx", markup=False)
+
+
+def print_result(result: SearchResult) -> None:
+    """Say what a search found, for a person."""
+    from lutier.terminal import out, percent
+    from search.budget import format_ms
+
+    low_ms, high_ms = result.measured_interval_ms
+    out.print(f"[bold]{result.method}[/bold] found {result.architecture}")
+    out.print(
+        f"  accuracy {percent(result.accuracy)} (test), {percent(result.validation_accuracy)}"
+        f" (validation)\n"
+        f"  measured {format_ms(result.measured_ms)} [{format_ms(low_ms)}, {format_ms(high_ms)}],"
+        f" predicted {format_ms(result.predicted_ms)}, budget {format_ms(result.budget_ms)}:"
+        f" {'within the budget' if result.is_within_budget else 'OVER the budget'}",
+        markup=False,
+    )

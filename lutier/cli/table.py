@@ -1,0 +1,87 @@
+"""``lutier table``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from lutier.cli.options import db_option, json_option
+
+
+@click.group(epilog="Example: [bold]lutier table show --target 'cpu/onnxruntime?threads=1'[/bold]")
+def table() -> None:
+    """Look at latency tables."""
+
+
+@table.command(
+    epilog="Example: [bold]lutier table show --target 'cpu/onnxruntime?threads=1' --ops[/bold]"
+)
+@click.option("--target", metavar="TARGET", help="Which table. Without it: which there are.")
+@click.option("--ops", "show_ops", is_flag=True, help="List every op with its interval.")
+@db_option
+@json_option
+def show(target: str | None, show_ops: bool, db: str | None, as_json: bool) -> None:
+    """Show the latency table of a target, or which tables there are."""
+    from devices.target import Target
+    from lutier.settings import load_settings
+    from lutier.terminal import out, percent, print_json
+    from lutier.workplace import open_store
+    from profiler.table import LatencyTable
+
+    settings = load_settings({"db": db})
+    with open_store(settings) as store:
+        if target is None:
+            targets = store.targets()
+            if as_json:
+                print_json({"targets": targets, "db": settings.db_url})
+                return
+            for name, count in targets.items():
+                out.print(f"{name}  {count} measurements", markup=False)
+            if not targets:
+                out.print("no latency table yet; make one with: lutier profile --space mobile-tiny")
+            return
+        latencies = LatencyTable.load(store, Target.parse(target))
+    if as_json:
+        print_json(latencies.to_dict())
+        return
+    out.print(latencies)
+    out.print(
+        f"split-half error {percent(latencies.split_half_error)}, environment"
+        f" {latencies.environment_id}: {dict(latencies.environment.facts)['chip']}",
+        markup=False,
+    )
+    if show_ops:
+        rows = latencies.frame.sort_values("median_ms")
+        for row in rows.to_dict(orient="records"):
+            out.print(
+                f"{row['median_ms']:10.4f} ms  [{row['ci_low_ms']:.4f}, {row['ci_high_ms']:.4f}]"
+                f"  {row['key']}",
+                markup=False,
+            )
+
+
+@table.command(
+    epilog=(
+        "Example: [bold]lutier table record --target 'cpu/onnxruntime?threads=1' "
+        "-o laptop.json[/bold]"
+    )
+)
+@click.option("--target", required=True, metavar="TARGET", help="Which table.")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="JSON file.")
+@db_option
+def record(target: str, output: Path, db: str | None) -> None:
+    """Write all timings of a target to a file that replay:FILE answers from."""
+    from devices.replay import write_recording
+    from devices.target import Target
+    from lutier.settings import load_settings
+    from lutier.terminal import out
+    from lutier.workplace import open_store
+    from profiler.table import LatencyTable
+
+    wanted = Target.parse(target)
+    with open_store(load_settings({"db": db})) as store:
+        latencies = LatencyTable.load(store, wanted)
+        samples = store.all_samples_ms(wanted, latencies.environment_id)
+    write_recording(output, wanted, latencies.environment, samples)
+    out.print(f"recorded {len(samples)} ops and networks of {wanted} in {output}", markup=False)

@@ -1,0 +1,88 @@
+"""``lutier verify``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from lutier.cli.options import db_option, json_option, seed_option
+
+
+@click.command(epilog="Example: [bold]lutier verify runs/first[/bold]")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@seed_option
+@db_option
+@json_option
+def verify(folder: Path, seed: int | None, db: str | None, as_json: bool) -> None:
+    """Measure the network in FOLDER again, and say whether it is within its budget.
+
+    Exits with 5 where it is not.
+    """
+    from devices.errors import BudgetError, MissingTableError
+    from devices.registry import open_target
+    from lutier.results import load_result, network_job
+    from lutier.settings import load_settings
+    from lutier.terminal import out, percent, print_json
+    from lutier.verification import verify_network
+    from lutier.workplace import open_store
+    from profiler.table import LatencyTable
+    from search.budget import format_ms
+
+    settings = load_settings({"db": db, "seed": seed})
+    result = load_result(folder)
+    target = result.load_target()
+    protocol = settings.protocol()
+    ops = result.load_space().ops(result.load_architecture())
+    with open_target(target) as device, open_store(settings) as store:
+        environment = device.environment(target)
+        try:
+            table = LatencyTable.load(store, target)
+        except MissingTableError:
+            table = None
+        job = network_job(folder, result)
+        verified = verify_network(job, ops, device, target, protocol, table, settings.seed)
+    summary = verified.summary
+    within = summary.median_ms <= result.budget_ms
+    if as_json:
+        print_json(
+            {
+                "architecture": result.architecture,
+                "target": result.target,
+                "environment_id": environment.id,
+                "same_environment": environment.id == result.environment_id,
+                "budget_ms": result.budget_ms,
+                "predicted_ms": result.predicted_ms,
+                "measured_before_ms": result.measured_ms,
+                "measured_ms": summary.median_ms,
+                "measured_interval_ms": [summary.ci_low_ms, summary.ci_high_ms],
+                "split_half_error": summary.split_half,
+                "drift": verified.drift,
+                "within_budget": within,
+            }
+        )
+    else:
+        out.print(
+            f"{result.architecture}\n"
+            f"measured {format_ms(summary.median_ms)}"
+            f" [{format_ms(summary.ci_low_ms)}, {format_ms(summary.ci_high_ms)}],"
+            f" predicted {format_ms(result.predicted_ms)}, budget {format_ms(result.budget_ms)}:"
+            f" {'within the budget' if within else 'OVER the budget'}",
+            markup=False,
+        )
+        if verified.drift == verified.drift:  # not NaN
+            out.print(f"the machine is {_speed(verified.drift)} than when its table was measured")
+        if environment.id != result.environment_id:
+            out.print(f"the environment has changed since the search ({result.environment_id})")
+    if not within:
+        over = summary.median_ms / result.budget_ms - 1
+        raise BudgetError(
+            f"measured {format_ms(summary.median_ms)}, budget {format_ms(result.budget_ms)}",
+            f"{percent(over)} over",
+            "lutier profile into a new --db and search again, or a quieter machine",
+        )
+
+
+def _speed(drift: float) -> str:
+    change = abs(drift - 1) * 100
+    return f"{change:.1f} % {'slower' if drift > 1 else 'faster'} now"

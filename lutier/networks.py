@@ -1,0 +1,65 @@
+"""Whole networks of a space: to calibrate a model with, and to test it on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from latency_models.fit import NetworkSample
+from profiler.jobs import Job
+from profiler.table import LatencyTable
+from search.architecture import Architecture
+from search.spaces.base import ChainSpace
+from search.spaces.registry import open_space
+
+
+def op_jobs(space: ChainSpace) -> list[Job]:
+    """The jobs of measuring every op of a space."""
+    return [Job.of_op(spec) for spec in space.all_ops()]
+
+
+def network_job(space: ChainSpace, architecture: Architecture) -> Job:
+    """The job of measuring one network of a space."""
+    space.check(architecture)
+    return Job(architecture.id, "network", lambda: space.build(architecture), space.input_shape)
+
+
+def draw_networks(space: ChainSpace, count: int, seed: int) -> list[Architecture]:
+    """Distinct networks, every other one uniform and every other one from all over the range.
+
+    The first of a larger draw are the networks of a smaller one, so that asking for more later
+    measures only what is new. Spaces with fewer networks give all they have.
+    """
+    generator = np.random.default_rng(seed)
+    wanted = min(count, space.size)
+    drawn: dict[Architecture, None] = {}
+    if space.size <= 2 * wanted:
+        return list(space.enumerate())[:wanted]
+    while len(drawn) < wanted:
+        draw = space.sample if len(drawn) % 2 == 0 else space.sample_spread
+        drawn.setdefault(draw(generator))
+    return list(drawn)
+
+
+def measured_spaces(table: LatencyTable) -> list[str]:
+    """Names of the spaces that a table has whole networks of, sorted."""
+    return sorted({Architecture.parse(key).space for key in table.networks})
+
+
+def network_samples(table: LatencyTable, space_name: str) -> list[NetworkSample]:
+    """The measured networks of one space, with their ops, sorted by id."""
+    space = open_space(space_name)
+    samples = []
+    for key, latency_ms in sorted(table.networks.items()):
+        architecture = Architecture.parse(key)
+        if architecture.space == space.name:
+            samples.append(NetworkSample(key, space.ops(architecture), latency_ms))
+    return samples
+
+
+def summarise_failures(failed: Iterable[tuple[str, str]], most: int = 3) -> str:
+    """The first few failures in one line."""
+    items = list(failed)
+    shown = "; ".join(f"{key}: {reason}" for key, reason in items[:most])
+    return shown + (f"; and {len(items) - most} more" if len(items) > most else "")

@@ -1,0 +1,112 @@
+"""Progress of long work, on standard error: a bar in a terminal, now and then a line in a log."""
+
+from __future__ import annotations
+
+import time
+from typing import Self
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from lutier.terminal import err, percent
+from profiler.events import Event, Failed, Prepared, RoundEnded, Visited
+
+LOG_INTERVAL_S = 15.0
+
+
+class Bar:
+    """One progress bar with an ETA. Without a terminal it prints a line now and then instead.
+
+    Args:
+        label: what is being done.
+        total: how much there is to do.
+        quiet: print nothing at all.
+    """
+
+    def __init__(self, label: str, total: int, *, quiet: bool = False) -> None:
+        self._label = label
+        self._total = total
+        self._done = 0
+        self._quiet = quiet
+        self._last_line = time.monotonic()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            console=err,
+            transient=True,
+            disable=quiet or not err.is_terminal,
+        )
+        self._task: TaskID = self._progress.add_task(label, total=total)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def update(self, done: int, *, total: int | None = None, label: str | None = None) -> None:
+        """Say how much is done, and, where they have changed, of how much and of what."""
+        self._done = done
+        self._total = total or self._total
+        self._label = label or self._label
+        self._progress.update(
+            self._task, completed=done, total=self._total, description=self._label
+        )
+        now = time.monotonic()
+        if not self._quiet and not err.is_terminal and now - self._last_line > LOG_INTERVAL_S:
+            self._last_line = now
+            err.print(f"{self._label}: {done} of {self._total}", markup=False)
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        if not self._quiet:
+            self._progress.console.print(line, markup=False)
+
+
+class ProfileBar(Bar):
+    """Follows a profiling run: loading, then visits round by round.
+
+    The number of rounds is not known beforehand, because measuring ends when it is good enough:
+    the total is that of the least rounds first, and of the most rounds after that.
+    """
+
+    def __init__(self, min_rounds: int, max_rounds: int, *, quiet: bool = False) -> None:
+        super().__init__("loading", 1, quiet=quiet)
+        self._min_rounds = min_rounds
+        self._max_rounds = max_rounds
+        self._visits = 0
+        self._models = 0
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        match event:
+            case Prepared():
+                self._models = event.total
+                self.update(event.count, total=event.total, label="loading")
+            case Visited():
+                self._visits += 1
+                if self._visits == 1:
+                    self.update(0, total=self._models * self._min_rounds, label="measuring")
+                self.update(self._visits)
+            case RoundEnded():
+                rounds = self._min_rounds if event.round < self._min_rounds else self._max_rounds
+                error = percent(event.split_half_error)
+                self.update(
+                    self._visits,
+                    total=event.models * rounds,
+                    label=f"measuring, round {event.round}, split-half error {error}",
+                )
+            case Failed():
+                self.say(f"failed: {event.key}: {event.reason}")

@@ -1,0 +1,228 @@
+"""A search from the model of a target to a trained network that was measured within its budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from devices.base import Device
+from devices.errors import BudgetError
+from devices.registry import open_target
+from devices.target import Target
+from lutier import __version__
+from lutier.modelling import find_model, load_table
+from lutier.networks import network_job
+from lutier.progress import Bar
+from lutier.results import SearchResult, save_result
+from lutier.settings import Settings
+from lutier.verification import Verified, verify_network
+from profiler.jobs import Job
+from profiler.run import measure_now
+from profiler.table import LatencyTable
+from search.architecture import Architecture
+from search.budget import format_ms
+from search.closed_loop import derive_measured
+from search.data import DataSource, check_data, open_data
+from search.expected_latency import LatencyMatrix
+from search.knas import KnasConfig, knas_search
+from search.proxyless import EpochRecord, ProxylessConfig, proxyless_search
+from search.spaces.base import ChainSpace
+from search.spaces.registry import open_space
+from search.train import TrainConfig, TrainResult, build_network, train
+
+MAX_ATTEMPTS = 3
+"""How often a trained network that is measured over its budget after all is replaced."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is searched for, and where it goes.
+
+    Attributes:
+        target: to meet the budget on.
+        space: to search.
+        data: to train on, by name.
+        budget_ms: latency that the measured network must not exceed.
+        seed: of everything drawn at random.
+        folder: for the result, and for what an interrupted search goes on from.
+        train_epochs: passes over the training split for the networks that are trained from scratch.
+        quiet: no progress.
+    """
+
+    target: Target
+    space: str
+    data: str
+    budget_ms: float
+    seed: int
+    folder: Path
+    train_epochs: int
+    quiet: bool = False
+
+
+class Bench:
+    """What every search needs, opened and checked before anything is trained.
+
+    Args:
+        settings: where the table and the models are.
+        request: what is searched for.
+        device: opened.
+
+    Raises:
+        MissingError: no table, no model, or an op that neither can price.
+        BudgetError: not even the fastest network is within the budget.
+        DatasetError: data that the space cannot be trained on.
+    """
+
+    def __init__(self, settings: Settings, request: Request, device: Device) -> None:
+        self.request = request
+        self.device = device
+        self.space: ChainSpace = open_space(request.space)
+        self.table: LatencyTable = load_table(settings, request.target)
+        model = find_model(settings, request.target, self.space.name)
+        self.matrix = LatencyMatrix.from_model(self.space, model)
+        self.matrix.check_budget(request.budget_ms)
+        self.data: DataSource = open_data(request.data, self.space.input_shape, request.seed)
+        check_data(self.data, self.space.input_shape, self.space.classes)
+        self.protocol = settings.protocol()
+        self.train_config = TrainConfig(epochs=request.train_epochs, seed=request.seed)
+
+    def measure(self, architecture: Architecture) -> tuple[float, float]:
+        """Median and upper end of the interval in ms of an untrained network, measured now."""
+        job = network_job(self.space, architecture)
+        measured = measure_now([job], self.device, self.request.target, self.protocol)
+        summary = measured[job.key].summary
+        return summary.median_ms, summary.ci_high_ms
+
+    def verify(self, architecture: Architecture, network: nn.Module) -> Verified:
+        """Measure a trained network."""
+        job = Job(architecture.id, "network", lambda: network, self.space.input_shape)
+        ops = self.space.ops(architecture)
+        target = self.request.target
+        return verify_network(job, ops, self.device, target, self.protocol, self.table)
+
+    def predict_ms(self, architecture: Architecture) -> float:
+        """Latency by the model."""
+        return float(self.matrix.price([architecture])[0])
+
+    def train(self, architecture: Architecture) -> tuple[nn.Module, TrainResult]:
+        """Train a network from scratch."""
+        network = build_network(self.space, architecture, self.request.seed)
+        epochs = self.train_config.epochs
+        with Bar("training the network found", epochs, quiet=self.request.quiet) as bar:
+            result = train(
+                network,
+                self.data,
+                self.train_config,
+                on_epoch=lambda epoch, loss: bar.update(epoch),
+            )
+        return network.eval(), result
+
+    def result(
+        self,
+        method: str,
+        architecture: Architecture,
+        verified: Verified,
+        trained: TrainResult,
+        seconds: float,
+        details: dict[str, Any],
+    ) -> SearchResult:
+        """The result as it is kept."""
+        request, summary = self.request, verified.summary
+        return SearchResult(
+            method=method,
+            architecture=architecture.id,
+            space=self.space.name,
+            target=str(request.target),
+            environment_id=self.device.environment(request.target).id,
+            data=request.data,
+            budget_ms=request.budget_ms,
+            predicted_ms=self.predict_ms(architecture),
+            measured_ms=summary.median_ms,
+            measured_interval_ms=(summary.ci_low_ms, summary.ci_high_ms),
+            drift=verified.drift,
+            accuracy=trained.test_accuracy,
+            validation_accuracy=trained.validation_accuracy,
+            seed=request.seed,
+            artifact_sha256=verified.artifact_sha256,
+            seconds=round(seconds, 1),
+            lutier_version=__version__,
+            details={**details, "training": asdict(self.train_config)},
+        )
+
+
+def search_proxyless(settings: Settings, request: Request, config: ProxylessConfig) -> SearchResult:
+    """ProxylessNAS, then the closed loop with the device, then training from scratch.
+
+    Raises:
+        LutierError: as :class:`Bench` and :func:`search.proxyless.proxyless_search` do;
+            BudgetError where no network was within the budget when it was measured.
+    """
+    start = time.monotonic()
+    config = replace(config, seed=request.seed)
+    with open_target(request.target) as device:
+        bench = Bench(settings, request, device)
+        with Bar("searching", config.epochs, quiet=request.quiet) as bar:
+            found = proxyless_search(
+                bench.space,
+                bench.matrix,
+                bench.data,
+                request.budget_ms,
+                config,
+                checkpoint=request.folder / "checkpoint.pt",
+                on_progress=_show_epoch(bar),
+            )
+        asked_ms = request.budget_ms
+        rounds = []
+        for _ in range(MAX_ATTEMPTS):
+            with Bar("measuring candidates", 1, quiet=request.quiet):
+                rounds += derive_measured(
+                    bench.matrix,
+                    found.log_probabilities,
+                    request.budget_ms,
+                    bench.measure,
+                    start_ms=asked_ms,
+                )
+            architecture = rounds[-1].architecture
+            network, trained = bench.train(architecture)
+            verified = bench.verify(architecture, network)
+            if verified.summary.median_ms <= request.budget_ms:
+                break
+            # The machine has slowed down since: ask for that much less.
+            asked_ms = rounds[-1].predicted_ms * request.budget_ms / verified.summary.median_ms
+        else:
+            raise _over(request, architecture, verified)
+        details = {
+            "config": asdict(config),
+            "argmax_architecture": found.argmax_architecture.id,
+            "argmax_predicted_ms": found.argmax_ms,
+            "probabilities": found.probabilities,
+            "history": [asdict(record) for record in found.history],
+            "rounds": [
+                {**asdict(round_), "architecture": round_.architecture.id} for round_ in rounds
+            ],
+        }
+        seconds = time.monotonic() - start
+        result = bench.result("proxyless", architecture, verified, trained, seconds, details)
+    save_result(request.folder, result, network.state_dict())
+    return result
+
+
+def _show_epoch(bar: Bar) -> Callable[[EpochRecord, int], None]:
+    def show(record: EpochRecord, epochs: int) -> None:
+        label = f"searching ({record.phase}, expected {format_ms(record.expected_ms)})"
+        bar.update(record.epoch, total=epochs, label=label)
+
+    return show
+
+
+def _over(request: Request, architecture: Architecture, verified: Verified) -> BudgetError:
+    return BudgetError(
+        f"{architecture} took {format_ms(verified.summary.median_ms)} when it was measured",
+        f"the budget is {format_ms(request.budget_ms)}, and {MAX_ATTEMPTS} networks were tried",
+        "a quieter machine, or lutier profile into a new --db",
+    )

@@ -1,0 +1,94 @@
+"""Settings: from ``lutier.toml``, then the environment, then flags; the later wins."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from devices.errors import InputError, UnknownNameError
+from profiler.protocol import Protocol
+
+FILE_NAME = "lutier.toml"
+PREFIX = "LUTIER_"
+
+
+class Settings(BaseModel):
+    """What can be set once instead of with every command.
+
+    Attributes:
+        home: folder of what Lutier keeps: the default database and the fitted models.
+        db: URL of the database; by default ``lutier.db`` in ``home``.
+        seed: of everything that is drawn at random.
+        networks: whole networks that ``lutier profile`` measures among the ops.
+        max_rounds: rounds after which measuring ends in any case.
+        min_seconds: measuring goes on at least this long.
+        target_error: split-half error at which measuring ends early, relative.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    home: Path = Field(default_factory=lambda: platformdirs.user_data_path("lutier"))
+    db: str = ""
+    seed: int = Field(default=0, ge=0)
+    networks: int = Field(default=50, ge=0, le=10_000)
+    max_rounds: int = Field(default=60, ge=12, le=100_000)
+    min_seconds: float = Field(default=3.0, ge=0, le=3600)
+    target_error: float = Field(default=0.01, gt=0, lt=1)
+
+    def protocol(self) -> Protocol:
+        """How things are timed."""
+        return Protocol(
+            max_rounds=self.max_rounds,
+            min_seconds=self.min_seconds,
+            target_error=self.target_error,
+        )
+
+    @property
+    def db_url(self) -> str:
+        """URL of the database."""
+        return self.db or f"sqlite:///{self.home / 'lutier.db'}"
+
+
+def load_settings(
+    flags: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] = os.environ,
+    folder: Path | None = None,
+) -> Settings:
+    """Merge the settings file, the environment and the flags.
+
+    Args:
+        flags: what was typed; ``None`` values were not.
+        environment: variables; those that start with ``LUTIER_`` and name a setting count.
+        folder: where ``lutier.toml`` may lie; the current folder by default.
+
+    Raises:
+        UnknownNameError: a key in the file that is no setting, with the nearest.
+        InputError: a file that is not TOML, or a value that cannot be used.
+    """
+    path = (folder or Path.cwd()) / FILE_NAME
+    merged: dict[str, Any] = {}
+    if path.is_file():
+        try:
+            merged.update(tomllib.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot read {path}", str(error)) from error
+        for key in merged:
+            if key not in Settings.model_fields:
+                raise UnknownNameError.of(f"setting in {path}", key, Settings.model_fields)
+    for name in Settings.model_fields:
+        value = environment.get(PREFIX + name.upper())
+        if value:
+            merged[name] = value
+    merged.update({key: value for key, value in (flags or {}).items() if value is not None})
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"setting {name}={first['input']!r}", first["msg"]) from error

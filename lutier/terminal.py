@@ -1,0 +1,34 @@
+"""What is printed: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def to_json(value: Any) -> Any:
+    """A value with nothing in it that JSON lacks: NaN and infinities become null."""
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object on standard output."""
+    out.print(json.dumps(to_json(value)), markup=False)
+
+
+def percent(share: float) -> str:
+    """A relative figure for a person: ``1.2 %``, ``unknown`` where it is not known."""
+    return f"{share * 100:.1f} %" if math.isfinite(share) else "unknown"

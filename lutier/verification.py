@@ -1,0 +1,70 @@
+"""Measuring a network now, and saying how the machine's speed has changed since its table."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from devices.base import Device
+from devices.target import Target
+from profiler.jobs import Job
+from profiler.ops import OpSpec
+from profiler.protocol import Protocol
+from profiler.quality import Summary
+from profiler.run import measure_now
+from profiler.table import LatencyTable
+
+MAX_ANCHORS = 8
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A network as it was measured now.
+
+    Attributes:
+        summary: its latency.
+        artifact_sha256: of the model file that was measured, in hex.
+        drift: how much longer ops of the table take now than when the table was measured, as the
+            median ratio over some of the network's ops: 1 is the same speed, 1.1 is 10 % slower.
+            NaN where none of the ops is in the table.
+    """
+
+    summary: Summary
+    artifact_sha256: str
+    drift: float
+
+
+def verify_network(
+    job: Job,
+    ops: Sequence[OpSpec],
+    device: Device,
+    target: Target,
+    protocol: Protocol,
+    table: LatencyTable | None,
+    seed: int = 0,
+) -> Verified:
+    """Measure a network in the same rounds as some of its ops that are in the table.
+
+    Args:
+        job: the network.
+        ops: its ops.
+        device: opened.
+        target: on that device.
+        protocol: how to time.
+        table: to compare with, if there is one.
+        seed: of the order of visits.
+
+    Raises:
+        DeviceError: it could not be measured.
+    """
+    known = table.ops if table is not None else {}
+    by_cost = sorted({spec for spec in ops if spec in known}, key=lambda spec: -known[spec])
+    anchors = by_cost[:MAX_ANCHORS]
+    jobs = [job, *(Job.of_op(spec) for spec in anchors)]
+    measured = measure_now(jobs, device, target, protocol, seed=seed)
+    ratios = [measured[spec.key].summary.median_ms / known[spec] for spec in anchors]
+    drift = statistics.median(ratios) if ratios else math.nan
+    found = measured[job.key]
+    return Verified(found.summary, found.artifact_sha256, drift)

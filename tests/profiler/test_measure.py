@@ -1,0 +1,275 @@
+"""The measuring loop, on models that answer from a script: no machine, no clock."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import numpy as np
+import pytest
+
+from devices.errors import DeviceError, MeasurementError
+from profiler.events import Event, RoundEnded, Visited
+from profiler.measure import measure_rounds
+from profiler.protocol import Protocol
+
+QUIET = Protocol(warmup_runs=2, timed_runs=3, min_rounds=4, max_rounds=9, target_error=0.01)
+
+
+class Scripted:
+    """A model whose visits take what the script says; an exception in it is raised."""
+
+    def __init__(self, name: str, log: list[str], script: Iterable[float | BaseException]) -> None:
+        self._name = name
+        self._log = log
+        self._script: Iterator[float | BaseException] = iter(script)
+        self.asked: list[tuple[int, int]] = []
+
+    def time_ms(self, *, warmup: int, runs: int) -> list[float]:
+        self._log.append(self._name)
+        self.asked.append((warmup, runs))
+        step = next(self._script)
+        if isinstance(step, BaseException):
+            raise step
+        return [step] * runs
+
+    def close(self) -> None:
+        raise AssertionError("the loop does not own the models")
+
+
+class Bench:
+    """Models, what was stored of them, and what happened."""
+
+    def __init__(self, **scripts: Iterable[float | BaseException]) -> None:
+        self.log: list[str] = []
+        self.models = {name: Scripted(name, self.log, s) for name, s in scripts.items()}
+        self.visits: dict[str, list[list[float]]] = {}
+        self.kept: list[tuple[str, int, list[float]]] = []
+        self.failed: list[tuple[str, str]] = []
+        self.events: list[Event] = []
+
+    def run(
+        self,
+        protocol: Protocol = QUIET,
+        seed: int = 0,
+        keep: Callable[[str, int, list[float]], None] | None = None,
+        models: Mapping[str, Scripted] | None = None,
+    ) -> Bench:
+        measure_rounds(
+            self.models if models is None else models,
+            self.visits,
+            protocol,
+            np.random.default_rng(seed),
+            keep=keep or (lambda key, number, samples: self.kept.append((key, number, samples))),
+            on_failure=lambda key, reason: self.failed.append((key, reason)),
+            on_event=self.events.append,
+        )
+        return self
+
+    @property
+    def rounds(self) -> list[list[str]]:
+        """Names in the order they were visited, a round each, where all are visited in each."""
+        n = len(self.models)
+        return [self.log[i : i + n] for i in range(0, len(self.log), n)]
+
+
+def constant() -> Iterable[float]:
+    return itertools.repeat(1.0)
+
+
+def noisy() -> Iterable[float]:
+    return itertools.cycle([1.0, 2.0])
+
+
+def many(count: int) -> dict[str, Iterable[float | BaseException]]:
+    return {f"model{i}": constant() for i in range(count)}
+
+
+def test_every_model_is_visited_once_a_round() -> None:
+    bench = Bench(**many(5)).run()
+    assert len(bench.rounds) == QUIET.min_rounds
+    assert all(sorted(each) == sorted(bench.models) for each in bench.rounds)
+
+
+def test_a_visit_has_the_warm_up_and_runs_of_the_protocol() -> None:
+    bench = Bench(a=constant()).run()
+    assert set(bench.models["a"].asked) == {(2, 3)}
+    assert all(samples == [1.0] * 3 for samples in bench.visits["a"])
+
+
+def test_the_order_is_new_in_every_round() -> None:
+    assert len({tuple(each) for each in Bench(**many(8)).run().rounds}) == QUIET.min_rounds
+
+
+def test_the_order_follows_from_the_seed() -> None:
+    first, again, other = (Bench(**many(8)).run(seed=seed).log for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_each_position_in_a_round_falls_to_every_model() -> None:
+    protocol = Protocol(min_rounds=200, max_rounds=200)
+    rounds = Bench(**many(4)).run(protocol).rounds
+    counts = np.array([[each.index(f"model{i}") for i in range(4)] for each in rounds])
+    assert all(
+        30 < (counts[:, i] == position).sum() < 70 for i in range(4) for position in range(4)
+    )
+
+
+def test_a_quiet_run_ends_after_the_least_rounds() -> None:
+    bench = Bench(a=constant(), b=constant()).run()
+    assert {len(visits) for visits in bench.visits.values()} == {QUIET.min_rounds}
+
+
+def test_a_noisy_run_ends_after_the_most_rounds() -> None:
+    bench = Bench(a=noisy(), b=noisy()).run()
+    assert {len(visits) for visits in bench.visits.values()} == {QUIET.max_rounds}
+
+
+def test_a_run_ends_as_soon_as_it_is_quiet() -> None:
+    # The medians of the halves agree once the even half holds two quiet visits beside the loud one.
+    script = [1.0, 2.0, *itertools.repeat(1.0, 20)]
+    bench = Bench(a=script).run()
+    ended = [event for event in bench.events if isinstance(event, RoundEnded)]
+    assert QUIET.min_rounds < ended[-1].round < QUIET.max_rounds
+    assert ended[-1].split_half_error <= QUIET.target_error
+    asked = [event.split_half_error for event in ended[QUIET.min_rounds - 1 : -1]]
+    assert asked
+    assert all(error > QUIET.target_error for error in asked)
+
+
+def test_the_stop_rule_looks_at_all_models_together() -> None:
+    quiet = {f"quiet{i}": constant() for i in range(9)}
+    bench = Bench(loud=itertools.cycle([1.0, 1.02]), **quiet).run()
+    # 2 % of one model in ten are 0.2 % of the run.
+    assert len(bench.visits["loud"]) == QUIET.min_rounds
+
+
+def test_a_run_lasts_as_long_as_the_protocol_says() -> None:
+    protocol = Protocol(min_rounds=2, max_rounds=2, min_seconds=0.05)
+    assert len(Bench(a=constant()).run(protocol).visits["a"]) > 2
+
+
+def test_every_visit_is_kept_before_the_next_begins() -> None:
+    bench = Bench(**many(3))
+    kept: list[str] = []
+
+    def keep(key: str, number: int, samples: list[float]) -> None:
+        kept.append(key)
+        assert kept == bench.log
+        assert number == len(bench.visits[key])
+
+    bench.run(keep=keep)
+    assert len(kept) == 3 * QUIET.min_rounds
+
+
+def test_visits_are_told_after_they_are_kept() -> None:
+    bench = Bench(**many(2))
+    bench.run()
+    told = [(event.key, event.number) for event in bench.events if isinstance(event, Visited)]
+    assert told == [(key, number) for key, number, _ in bench.kept]
+
+
+def test_rounds_are_told_with_their_error() -> None:
+    bench = Bench(a=itertools.cycle([1.0, 3.0]), b=constant()).run()
+    ended = [event for event in bench.events if isinstance(event, RoundEnded)]
+    assert [event.round for event in ended] == list(range(1, QUIET.max_rounds + 1))
+    assert {(event.max_rounds, event.models) for event in ended} == {(QUIET.max_rounds, 2)}
+    assert ended[-1].split_half_error == pytest.approx(0.5)
+
+
+def test_what_lags_behind_catches_up_first() -> None:
+    bench = Bench(a=constant(), b=constant(), c=constant())
+    bench.visits = {"a": [[1.0]] * 3, "b": [[1.0]]}
+    bench.run()
+    assert bench.log[0] == "c"
+    assert sorted(bench.log[1:3]) == ["b", "c"]
+    assert sorted(bench.log[3:5]) == ["b", "c"]
+    assert sorted(bench.log[5:]) == ["a", "b", "c"]
+    for name in "abc":
+        numbers = [number for key, number, _ in bench.kept if key == name]
+        assert numbers == list(range(QUIET.min_rounds - len(numbers), QUIET.min_rounds))
+
+
+def test_what_has_enough_is_not_visited_again() -> None:
+    bench = Bench(a=constant(), b=constant())
+    bench.visits = {key: [[1.0]] * QUIET.min_rounds for key in "ab"}
+    assert bench.run().log == []
+
+
+def test_noisy_visits_of_before_count_in_the_stop_rule() -> None:
+    bench = Bench(a=noisy())
+    bench.visits = {"a": [[1.0], [2.0]] * 3}
+    assert len(bench.run().visits["a"]) == QUIET.max_rounds
+
+
+def test_nothing_to_measure_ends_at_once() -> None:
+    bench = Bench().run()
+    assert bench.events == []
+
+
+def test_a_model_that_fails_is_left_out_and_told_once() -> None:
+    trouble = MeasurementError("bad cannot run", "too large")
+    bench = Bench(bad=[1.0, trouble], good=constant()).run()
+    assert bench.failed == [("bad", "bad cannot run: too large")]
+    assert bench.log.count("bad") == 2
+    assert len(bench.visits["bad"]) == 1
+    assert len(bench.visits["good"]) == QUIET.min_rounds
+
+
+def test_where_all_fail_measuring_ends() -> None:
+    bench = Bench(a=[MeasurementError("a")], b=[1.0, MeasurementError("b")]).run()
+    assert [key for key, _ in bench.failed] == ["a", "b"]
+    assert len(bench.log) == 3
+
+
+def test_a_failing_model_does_not_disturb_the_stop_rule() -> None:
+    bench = Bench(bad=[1.0, 9.0, 1.0, MeasurementError("bad")], good=constant()).run()
+    assert len(bench.visits["good"]) == QUIET.min_rounds
+
+
+def test_the_callers_models_stay_as_they_were() -> None:
+    bench = Bench(bad=[MeasurementError("bad")], good=constant())
+    bench.run()
+    assert list(bench.models) == ["bad", "good"]
+
+
+def test_a_device_that_went_away_ends_the_run() -> None:
+    with pytest.raises(DeviceError, match="unplugged"):
+        Bench(a=[1.0, DeviceError("unplugged")]).run()
+
+
+class Watching(Scripted):
+    """A model that notes whether garbage is collected while it is timed."""
+
+    def time_ms(self, *, warmup: int, runs: int) -> list[float]:
+        self._log.append(str(gc.isenabled()))
+        return super().time_ms(warmup=warmup, runs=runs)
+
+
+@pytest.fixture
+def collector() -> Iterator[None]:
+    """Garbage collection as it was before the test."""
+    enabled = gc.isenabled()
+    yield
+    (gc.enable if enabled else gc.disable)()
+
+
+@pytest.mark.usefixtures("collector")
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize(
+    "end", [None, MeasurementError("x"), DeviceError("x"), KeyboardInterrupt()]
+)
+def test_no_garbage_is_collected_in_timed_runs_and_the_collector_is_put_back(
+    enabled: bool, end: BaseException | None
+) -> None:
+    bench = Bench()
+    after: Iterable[float | BaseException] = constant() if end is None else [end]
+    is_raised = not isinstance(end, MeasurementError | None)
+    (gc.enable if enabled else gc.disable)()
+    with pytest.raises(type(end)) if is_raised else contextlib.nullcontext():
+        bench.run(models={"a": Watching("a", bench.log, itertools.chain([1.0], after))})
+    assert gc.isenabled() == enabled
+    assert {entry for entry in bench.log if entry != "a"} == {"False"}

@@ -1,0 +1,70 @@
+"""Protocols: what cannot be timed is refused, and two that differ have different ids."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import pytest
+
+from devices.errors import InputError
+from profiler.protocol import Protocol
+
+DIFFERENT: dict[str, Any] = {
+    "warmup_runs": 3,
+    "timed_runs": 6,
+    "min_rounds": 13,
+    "max_rounds": 61,
+    "target_error": 0.02,
+    "min_seconds": 1.5,
+}
+
+
+def test_every_setting_is_varied_here() -> None:
+    assert set(DIFFERENT) == {field.name for field in dataclasses.fields(Protocol)}
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_the_id_changes_with_every_setting(name: str) -> None:
+    assert Protocol(**{name: DIFFERENT[name]}).id != Protocol().id
+
+
+def test_the_same_settings_have_the_same_id() -> None:
+    assert Protocol(**DIFFERENT).id == Protocol(**DIFFERENT).id
+    assert Protocol(target_error=1e-2).id == Protocol(target_error=0.01).id
+    assert len(Protocol().id) == 12
+
+
+def test_the_settings_are_stored_with_the_statistic_and_read_back() -> None:
+    stored = json.loads(json.dumps(Protocol(**DIFFERENT).to_dict()))
+    assert "median" in stored.pop("statistic")
+    assert Protocol(**stored) == Protocol(**DIFFERENT)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"warmup_runs": -1},
+        {"timed_runs": 0},
+        {"min_rounds": 1},
+        {"min_rounds": 61},
+        {"max_rounds": 11},
+        {"target_error": 0.0},
+        {"target_error": 1.0},
+        {"target_error": -0.1},
+        {"target_error": math.nan},
+        {"min_seconds": -1.0},
+        {"min_seconds": math.inf},
+        {"min_seconds": math.nan},
+    ],
+    ids=str,
+)
+def test_what_makes_no_sense_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        Protocol(**settings)
+
+
+def test_the_least_that_can_be_asked_is_allowed() -> None:
+    Protocol(warmup_runs=0, timed_runs=1, min_rounds=2, max_rounds=2)

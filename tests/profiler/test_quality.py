@@ -1,0 +1,153 @@
+"""From visits to a figure: the interval covers what it says, the halves tell noise."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
+
+from profiler.quality import (
+    median_interval,
+    run_split_half_error,
+    split_half_difference,
+    split_half_error,
+    summarise,
+)
+
+LATENCIES = st.floats(min_value=1e-6, max_value=1e6)
+VISITS = st.lists(st.lists(LATENCIES, min_size=1, max_size=4), min_size=2, max_size=30)
+
+
+def coverage(left_out: int, n: int) -> float:
+    """Chance that the median lies between the order statistics left_out + 1 and n - left_out."""
+    return float(1 - 2 * binom.cdf(left_out, n, 0.5))
+
+
+@pytest.mark.parametrize("wanted", [0.8, 0.95, 0.99])
+@pytest.mark.parametrize("n", [*range(1, 40), 60, 101, 1500])
+def test_the_interval_is_the_narrowest_that_covers(n: int, wanted: float) -> None:
+    low, high = median_interval(range(n), wanted)
+    left_out = int(low)
+    assert high == n - 1 - left_out
+    assert left_out == 0 or coverage(left_out, n) >= wanted
+    if left_out + 1 <= n - 2 - left_out:
+        assert coverage(left_out + 1, n) < wanted
+
+
+def test_six_values_are_enough_for_95_percent() -> None:
+    assert median_interval(range(6)) == (0, 5)
+    assert coverage(0, 6) >= 0.95
+    assert coverage(0, 5) < 0.95
+
+
+@pytest.mark.parametrize("n", [6, 12, 25])
+def test_the_true_median_is_inside_as_often_as_is_said(n: int) -> None:
+    generator = np.random.default_rng(n)
+    inside = 0
+    for sample in generator.lognormal(mean=0.0, sigma=0.5, size=(4000, n)):
+        low, high = median_interval(sample.tolist())
+        inside += low <= 1.0 <= high
+    assert inside / 4000 >= 0.95 - 0.01
+
+
+@given(st.lists(LATENCIES, min_size=1, max_size=40), st.randoms(use_true_random=False))
+def test_the_interval_does_not_depend_on_the_order(values: list[float], random: Random) -> None:
+    shuffled = list(values)
+    random.shuffle(shuffled)
+    low, high = median_interval(shuffled)
+    assert (low, high) == median_interval(values)
+    assert low <= statistics.median(values) <= high
+
+
+@pytest.mark.parametrize(
+    ("values", "difference"),
+    [
+        ([1.0, 1.0], 0.0),
+        ([1.0, 3.0], 1.0),
+        ([3.0, 1.0], 1.0),
+        ([1.0, 3.0, 1.0, 3.0, 1.0], 1.0),
+        ([1.0, 1.1, 1.0, 1.1], 0.1 / 1.05),
+        ([1.0, 1.0, 100.0, 1.0, 1.0, 1.0], 0.0),
+        ([5.0] * 7, 0.0),
+    ],
+)
+def test_the_difference_of_the_halves_is_relative_to_their_mean(
+    values: list[float], difference: float
+) -> None:
+    assert split_half_difference(values) == pytest.approx(difference)
+
+
+@pytest.mark.parametrize("values", [[], [1.0]])
+def test_one_value_has_no_halves(values: list[float]) -> None:
+    assert math.isnan(split_half_difference(values))
+
+
+@given(st.lists(LATENCIES, min_size=2, max_size=20), st.integers(-10, 10))
+def test_the_difference_does_not_depend_on_the_unit(values: list[float], power: int) -> None:
+    scaled = [value * 2.0**power for value in values]
+    assert split_half_difference(scaled) == pytest.approx(split_half_difference(values))
+
+
+def test_noisier_values_have_a_larger_difference() -> None:
+    generator = np.random.default_rng(0)
+    quiet, noisy = (
+        statistics.fmean(
+            split_half_difference(row.tolist())
+            for row in generator.lognormal(sigma=sigma, size=(200, 20))
+        )
+        for sigma in (0.01, 0.1)
+    )
+    assert 5 < noisy / quiet < 20
+
+
+def test_the_error_of_a_run_is_the_mean_over_its_models() -> None:
+    visits_ms = {"one": [[1.0, 9.0], [3.0]], "two": [[2.0], [2.0, 5.0]]}
+    assert run_split_half_error(visits_ms) == pytest.approx(0.5)
+
+
+def test_what_has_no_halves_yet_does_not_count() -> None:
+    assert split_half_error([math.nan, 0.25]) == 0.25
+    assert run_split_half_error({"one": [[1.0], [1.0]], "new": [], "once": [[1.0]]}) == 0.0
+    assert math.isnan(split_half_error([]))
+    assert math.isnan(split_half_error([math.nan]))
+
+
+def test_a_visit_counts_with_its_fastest_run() -> None:
+    summary = summarise([[3.0, 1.0, 2.0], [9.0, 2.0], [4.0, 30.0]])
+    assert summary.median_ms == 2.0
+    assert (summary.ci_low_ms, summary.ci_high_ms) == (1.0, 4.0)
+    assert summary.spread == pytest.approx(1.0 / 2.0)
+    assert summary.split_half == pytest.approx((2.5 - 2.0) / 2.25)
+    assert (summary.visits, summary.runs) == (3, 7)
+
+
+def test_one_visit_has_a_latency_but_no_halves() -> None:
+    summary = summarise([[1.5]])
+    assert (summary.median_ms, summary.ci_low_ms, summary.ci_high_ms) == (1.5, 1.5, 1.5)
+    assert (summary.spread, summary.visits, summary.runs) == (0.0, 1, 1)
+    assert math.isnan(summary.split_half)
+
+
+@given(VISITS)
+def test_a_summary_is_consistent(visits_ms: list[list[float]]) -> None:
+    summary = summarise(visits_ms)
+    fastest = [min(visit) for visit in visits_ms]
+    assert min(fastest) <= summary.ci_low_ms <= summary.median_ms <= summary.ci_high_ms
+    assert summary.ci_high_ms <= max(fastest)
+    assert summary.spread >= 0
+    assert 0 <= summary.split_half <= 2
+    assert summary.visits == len(visits_ms)
+    assert summary.runs == sum(map(len, visits_ms))
+
+
+def test_a_slow_outlier_hardly_matters() -> None:
+    quiet = [[1.0 + i / 1000] for i in range(21)]
+    disturbed = [*quiet[:-1], [50.0]]
+    assert summarise(disturbed).median_ms == summarise(quiet).median_ms
+    assert summarise(disturbed).ci_high_ms == summarise(quiet).ci_high_ms
