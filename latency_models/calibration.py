@@ -87,6 +87,10 @@ class Calibration:
         return np.maximum(added, 0.0)
 
 
+UNCALIBRATED = Calibration()
+"""The plain sum of the ops."""
+
+
 def weight_megabytes(spec: OpSpec) -> float:
     """Weights of the deployed op in 10^6 bytes of float32, batch norm folded."""
     return 4e-6 * sum(layer.weights for layer in spec.layers)

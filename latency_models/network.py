@@ -9,7 +9,7 @@ import numpy as np
 
 from devices.errors import InputError
 from latency_models.base import FloatArray, OpLatencyModel
-from latency_models.calibration import TERMS, Calibration, calibrate, terms_of
+from latency_models.calibration import TERMS, UNCALIBRATED, Calibration, calibrate, terms_of
 from profiler.ops import OpSpec
 
 Networks = Sequence[Sequence[OpSpec]]
@@ -25,7 +25,7 @@ class SumModel:
     """
 
     op_model: OpLatencyModel
-    calibration: Calibration = Calibration()
+    calibration: Calibration = UNCALIBRATED
 
     @property
     def is_calibrated(self) -> bool:

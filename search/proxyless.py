@@ -49,7 +49,7 @@ from search.train import (
     sgd,
 )
 
-LOSSES = ("budget", "mul#log", "add#linear")
+LOSSES = ("add#hinge", "mul#log", "add#linear")
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,6 @@ class ProxylessConfig:
     a: float = 0.2
     b: float = 0.3
     weight: float = 0.1
-    multiplier_rate: float = 0.1
     seed: int = 0
     device: str = "cpu"
 
@@ -234,7 +233,6 @@ class _Run:
         self.budget_ms = budget_ms
         self.config = config
         self.history: list[EpochRecord] = []
-        self.multiplier = 0.0
         self.supernet = Supernet(matrix.space, config.seed)
         self.supernet.to(config.device)
         self.supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stub
@@ -342,11 +340,8 @@ class _Run:
         )
         if gates:
             probabilities = [p.detach().requires_grad_() for p in self.supernet.probabilities()]
-            expected_ms = self.matrix.expected_ms(probabilities)
-            excess = expected_ms.item() / self.budget_ms - 1
-            self.multiplier = max(0.0, self.multiplier + self.config.multiplier_rate * excess)
-            loss = self._loss(cross_entropy, expected_ms)
-            found = torch.autograd.grad(loss, [*gates, *probabilities])
+            loss = self._loss(cross_entropy, self.matrix.expected_ms(probabilities))
+            found = torch.autograd.grad(loss, [*gates, *probabilities], allow_unused=True, materialize_grads=True)
             prices = [
                 gradient[pair.members]
                 for gradient, pair in zip(found[len(gates) :], pairs, strict=True)
@@ -360,8 +355,9 @@ class _Run:
         config = self.config
         if config.loss == "mul#log":
             return mul_log(cross_entropy, expected_ms, self.budget_ms, config.a, config.b)
-        weight = self.multiplier if config.loss == "budget" else config.weight
-        return add_linear(cross_entropy, expected_ms, self.budget_ms, weight)
+        if config.loss == "add#hinge" and expected_ms.item() <= self.budget_ms:
+            return cross_entropy
+        return add_linear(cross_entropy, expected_ms, self.budget_ms, config.weight)
 
     def result(self) -> ProxylessResult:
         """The networks the probabilities stand for."""

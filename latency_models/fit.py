@@ -1,0 +1,170 @@
+"""From a table and some measured networks to a model of known error, in one call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from devices.errors import InputError
+from latency_models.calibration import MIN_NETWORKS, TERMS
+from latency_models.composite import CompositeModel
+from latency_models.evaluate import Evaluation, evaluate
+from latency_models.lookup import LookupModel
+from latency_models.metadata import ModelMetadata, NetworkFigure
+from latency_models.network import SumModel
+from latency_models.regressors import KindScore, OpRegressors
+from profiler.ops import OpSpec
+from profiler.table import LatencyTable
+
+CALIBRATION_NETWORKS = 20
+
+
+@dataclass(frozen=True)
+class NetworkSample:
+    """A whole network that was measured.
+
+    Attributes:
+        id: of the architecture.
+        ops: in order of execution, free ones included.
+        measured_ms: on the table's target.
+    """
+
+    id: str
+    ops: tuple[OpSpec, ...]
+    measured_ms: float
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A fitted model, and what is known about it.
+
+    Attributes:
+        model: prices whole networks.
+        metadata: where it is from and how near it comes.
+    """
+
+    model: SumModel
+    metadata: ModelMetadata
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """Of the calibrated model, on networks that took part in no fit."""
+        return self.metadata.evaluation
+
+    @property
+    def uncalibrated(self) -> Evaluation:
+        """Of the plain sum of ops, on the same networks."""
+        return self.metadata.uncalibrated
+
+    @property
+    def scores(self) -> Mapping[str, KindScore]:
+        """Cross-validation of each kind's regressor."""
+        return self.metadata.scores
+
+    @property
+    def calibration(self) -> tuple[str, ...]:
+        """Ids of the networks it was calibrated on."""
+        return tuple(figure.id for figure in self.metadata.calibration)
+
+    @property
+    def held_out(self) -> tuple[str, ...]:
+        """Ids of the networks it was evaluated on."""
+        return tuple(figure.id for figure in self.metadata.held_out)
+
+
+def fit_latency_model(
+    table: LatencyTable,
+    networks: Sequence[NetworkSample],
+    *,
+    calibration: int = CALIBRATION_NETWORKS,
+    seed: int = 0,
+    space: str = "",
+    terms: Sequence[str] = TERMS,
+) -> FittedModel:
+    """Fit regressors to a table's ops, calibrate the sum of ops, and test it on the other networks.
+
+    The networks are shuffled and split. Networks that run the same ops (their choices differ only
+    in which blocks are skipped) stay on one side, so that none is held out that was seen.
+
+    Args:
+        table: measured ops.
+        networks: measured on the same target in the same environment, best in the same rounds.
+        calibration: how many of them to calibrate on; all others are held out.
+        seed: of the split and of the regressors.
+        space: canonical string of the networks' search space, to be kept with the model.
+        terms: which terms of :mod:`latency_models.calibration` are fitted.
+
+    Raises:
+        InputError: fewer than three networks to calibrate on, none left to test on, an id given
+            twice, a latency that is not positive.
+        MissingEntryError: a network holds an op that was neither measured nor can be regressed.
+    """
+    fitted_on, held_out = _split(networks, calibration, seed)
+    regressors = OpRegressors.fit(list(table.ops), list(table.ops.values()), seed=seed)
+    plain = SumModel(CompositeModel(LookupModel(table), regressors))
+    model = plain.fit(
+        [sample.ops for sample in fitted_on], [sample.measured_ms for sample in fitted_on], terms
+    )
+    held_out_figures = _figures(held_out, model, plain)
+    noise = _known(table.split_half_error_of("network"))
+    measured = [figure.measured_ms for figure in held_out_figures]
+    metadata = ModelMetadata(
+        target=table.target,
+        space=space,
+        environment_id=table.environment_id,
+        table_digest=table.digest,
+        split_half_error=_known(table.split_half_error),
+        seed=seed,
+        calibration=_figures(fitted_on, model, plain),
+        held_out=held_out_figures,
+        evaluation=evaluate([f.predicted_ms for f in held_out_figures], measured, noise),
+        uncalibrated=evaluate([f.sum_ms for f in held_out_figures], measured, noise),
+        scores=regressors.scores_,
+    )
+    return FittedModel(model, metadata)
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _figures(
+    samples: Sequence[NetworkSample], model: SumModel, plain: SumModel
+) -> tuple[NetworkFigure, ...]:
+    ops = [sample.ops for sample in samples]
+    predicted, sums = model.predict_ms(ops).tolist(), plain.predict_ms(ops).tolist()
+    return tuple(
+        NetworkFigure(sample.id, float(sample.measured_ms), predicted_ms, sum_ms)
+        for sample, predicted_ms, sum_ms in zip(samples, predicted, sums, strict=True)
+    )
+
+
+def _split(
+    networks: Sequence[NetworkSample], calibration: int, seed: int
+) -> tuple[list[NetworkSample], list[NetworkSample]]:
+    """Shuffle; the first networks calibrate, with whatever runs the same ops as one of them."""
+    if calibration < MIN_NETWORKS:
+        raise InputError(f"{calibration} networks to calibrate on", f"needs {MIN_NETWORKS} or more")
+    ids = [sample.id for sample in networks]
+    if len(set(ids)) != len(ids):
+        twice = next(one for one in ids if ids.count(one) > 1)
+        raise InputError(f"network {twice} is given twice")
+    alike: dict[tuple[OpSpec, ...], list[NetworkSample]] = {}
+    for i in np.random.default_rng(seed).permutation(len(networks)):
+        sample = networks[i]
+        nodes = tuple(spec for spec in sample.ops if not spec.is_free)
+        alike.setdefault(nodes, []).append(sample)
+    fitted_on: list[NetworkSample] = []
+    held_out: list[NetworkSample] = []
+    for group in alike.values():
+        (fitted_on if len(fitted_on) < calibration else held_out).extend(group)
+    if not held_out:
+        raise InputError(
+            f"{len(networks)} measured networks",
+            f"{calibration} to calibrate on leave none to test on",
+            "measure more whole networks, or calibrate on fewer",
+        )
+    return fitted_on, held_out

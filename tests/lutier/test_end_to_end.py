@@ -1,0 +1,188 @@
+"""The main job through the command line, on a space cut short so that it takes seconds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from lutier.cli.main import main
+from lutier.results import load_network, load_result
+
+TARGET = "cpu/onnxruntime?threads=1"
+SPACE = "mobile-tiny?width=0.25"
+SHORT = ["--train-epochs", "1", "--data", "digits", "--space", SPACE, "--target", TARGET]
+BUDGET = "10ms"
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any]]:
+    """Exit code, and the JSON object that standard output ends with."""
+    code = 0
+    try:
+        main(list(words))
+    except SystemExit as exit_:
+        code = exit_.code if isinstance(exit_.code, int) else 1
+    out = capsys.readouterr().out
+    return code, json.loads(out) if out.startswith("{") else {}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LUTIER_NETWORKS", "30")
+    monkeypatch.setenv("LUTIER_MAX_ROUNDS", "12")
+    monkeypatch.setenv("LUTIER_MIN_SECONDS", "0")
+
+
+@pytest.fixture
+def fitted(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """A table and its model; the report of fitting."""
+    assert run(capsys, "profile", "--space", SPACE, "--json")[0] == 0
+    code, report = run(capsys, "fit", "--target", TARGET, "--json")
+    assert code == 0
+    return report
+
+
+def test_profiling_a_second_time_measures_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["profile", "--device", "cpu", "--runtime", "onnxruntime", "--space", SPACE]
+    words += ["--threads", "1", "--json"]
+    code, first = run(capsys, *words)
+    assert code == 0
+    assert (first["target"], first["space"]) == (TARGET, SPACE)
+    assert first["planned"] == first["measured"] == first["table_ops"] + 30
+    assert (first["stored_before"], first["failed"]) == (0, 0)
+    assert 0 < first["split_half_error"] < 1
+    code, second = run(capsys, *words)
+    assert code == 0
+    assert (second["measured"], second["stored_before"]) == (0, first["planned"])
+    assert second["split_half_error"] == first["split_half_error"]
+
+
+def test_profiling_says_in_words_that_nothing_was_to_be_done(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main(["profile", "--op", "linear/64/out=10"])
+    capsys.readouterr()
+    main(["profile", "--op", "linear/64/out=10"])
+    assert "nothing to measure: all 1 are stored already" in capsys.readouterr().out
+
+
+def test_fit_reports_on_networks_held_out(fitted: dict[str, Any]) -> None:
+    (model,) = fitted["models"]
+    assert model["space"] == SPACE
+    assert len(model["calibration"]) == 20
+    assert model["calibrated"]["n"] == len(model["held_out"]) == 10
+    assert not set(model["calibration"]) & set(model["held_out"])
+
+
+@pytest.mark.parametrize("method", ["proxyless", "knas"])
+def test_search_verify_export(
+    method: str, fitted: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / method
+    words = ["search", method, *SHORT, "--budget", BUDGET, "--seed", "1", "--out", str(folder)]
+    words += {
+        "proxyless": ["--warmup-epochs", "1", "--search-epochs", "1"],
+        "knas": ["--pool", "6", "--k", "2"],
+    }[method]
+    code, printed = run(capsys, *words, "--json")
+    assert code == 0
+    result = json.loads((folder / "result.json").read_text())
+    assert {**result, "out": str(folder)} == printed
+    assert (result["space"], result["target"], result["seed"]) == (SPACE, TARGET, 1)
+    assert result["budget_ms"] == 10
+    assert 0 < result["measured_ms"] <= result["budget_ms"]
+    assert 0 < result["predicted_ms"] <= result["budget_ms"]
+    assert 0 <= result["accuracy"] <= 1
+
+    code, verified = run(capsys, "verify", str(folder), "--json")
+    assert (code, verified["within_budget"]) == (0, True)
+    assert verified["drift"] > 0
+
+    file = tmp_path / "network.onnx"
+    code, exported = run(capsys, "export", str(folder), "-o", str(file), "--json")
+    assert code == 0
+    assert exported["is_the_measured_file"]
+    network = load_network(folder, load_result(folder))
+    images = np.random.default_rng(5).standard_normal((1, 3, 32, 32), dtype=np.float32)
+    (given,) = onnxruntime.InferenceSession(file).run(None, {"input": images})
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(images)).numpy()
+    np.testing.assert_allclose(given, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+    program = tmp_path / "network.pt2"
+    words = ["export", str(folder), "--format", "torch", "-o", str(program), "--json"]
+    assert run(capsys, *words)[0] == 0
+    loaded = torch.export.load(program).module()
+    np.testing.assert_allclose(loaded(torch.from_numpy(images)).detach(), expected, rtol=1e-4)
+
+
+def test_a_budget_below_the_fastest_network_names_it(
+    fitted: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*SHORT, "--budget", "1us", "--out", str(tmp_path / "out")]
+    for method in ("proxyless", "knas"):
+        with pytest.raises(SystemExit) as caught:
+            main(["search", method, *words])
+        assert caught.value.code == 5
+        assert f"{SPACE}:" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_search_in_a_space_that_was_not_measured_says_how(
+    fitted: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--target", TARGET, "--space", "mobile-tiny?width=2", "--data", "digits"]
+    words += ["--budget", BUDGET, "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as caught:
+        main(["search", "proxyless", *words])
+    assert caught.value.code == 3
+    err = " ".join(capsys.readouterr().err.split())
+    assert "lutier profile --device cpu --runtime onnxruntime --threads 1" in err
+    assert "mobile-tiny?width=2" in err
+
+
+def test_a_search_on_data_of_other_classes_stops_before_training(
+    fitted: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["search", "proxyless", *SHORT, "--budget", BUDGET, "--out", str(tmp_path / "out")]
+    words[words.index("digits")] = "digit"
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+    assert "digits" in capsys.readouterr().err
+
+
+def test_weights_that_were_cut_are_refused(
+    fitted: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "out"
+    words = ["search", "knas", *SHORT, "--budget", BUDGET, "--pool", "2", "--k", "1"]
+    assert run(capsys, *words, "--out", str(folder), "--json")[0] == 0
+    weights = folder / "weights.pt"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(SystemExit) as caught:
+        main(["export", str(folder), "-o", str(tmp_path / "network.onnx")])
+    assert caught.value.code == 2
+    assert not (tmp_path / "network.onnx").exists()
+
+
+def test_a_recording_answers_for_the_machine(
+    fitted: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "laptop.json"
+    main(["table", "record", "--target", TARGET, "-o", str(file)])
+    capsys.readouterr()
+    db = f"sqlite:///{tmp_path / 'replayed.db'}"
+    words = ["profile", "--device", f"replay:{file}", "--space", SPACE, "--db", db, "--json"]
+    code, replayed = run(capsys, *words)
+    assert code == 0
+    _, shown = run(capsys, "table", "show", "--target", TARGET, "--json")
+    words = ["table", "show", "--target", replayed["target"], "--db", db, "--json"]
+    _, again = run(capsys, *words)
+    medians = {row["key"]: row["median_ms"] for row in shown["rows"]}
+    assert {row["key"]: row["median_ms"] for row in again["rows"]} == pytest.approx(medians)

@@ -1,0 +1,421 @@
+"""Profiling with a device that answers from a script: what is stored, skipped and told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import pytest
+from torch import nn
+
+import profiler.run
+from devices.artifact import Artifact
+from devices.base import Device, LoadedModel
+from devices.environment import Environment
+from devices.errors import (
+    ArtifactError,
+    DeviceError,
+    InputError,
+    LutierError,
+    MeasurementError,
+    MissingEntryError,
+)
+from devices.target import Target
+from profiler.events import Event, Failed, Prepared, RoundEnded, Visited
+from profiler.jobs import Job
+from profiler.protocol import Protocol
+from profiler.run import ProfileResult, measure_now, profile
+from profiler.storage.database import MeasurementStore
+
+TARGET = Target.make("fake", "abacus", {})
+PROTOCOL = Protocol(warmup_runs=1, timed_runs=2, min_rounds=3, max_rounds=3)
+KEYS = ("a", "b", "c")
+
+
+class FakeModel:
+    def __init__(self, device: FakeDevice, key: str) -> None:
+        self._device = device
+        self._key = key
+
+    def time_ms(self, *, warmup: int, runs: int) -> list[float]:
+        self._device.visits.append(self._key)
+        trouble = self._device.trouble_at_visit.get(self._key)
+        if trouble is not None:
+            raise trouble
+        return [self._device.latency_ms.get(self._key, 1.0)] * runs
+
+    def close(self) -> None:
+        self._device.open_models.discard(self._key)
+
+
+class FakeDevice:
+    """Every model takes 1 ms unless told otherwise."""
+
+    name = "fake"
+    runtimes = ("abacus",)
+
+    def __init__(
+        self,
+        facts: Mapping[str, str] | None = None,
+        latency_ms: Mapping[str, float] | None = None,
+        trouble_at_load: Mapping[str, Exception] | None = None,
+        trouble_at_visit: Mapping[str, BaseException] | None = None,
+    ) -> None:
+        self.facts = dict(facts or {"beads": "10"})
+        self.latency_ms = dict(latency_ms or {})
+        self.trouble_at_load = dict(trouble_at_load or {})
+        self.trouble_at_visit = dict(trouble_at_visit or {})
+        self.visits: list[str] = []
+        self.loaded: list[Artifact] = []
+        self.open_models: set[str] = set()
+        self.most_open = 0
+
+    def artifact_format(self, runtime: str) -> str:
+        return "onnx"
+
+    def environment(self, target: Target) -> Environment:
+        return Environment.of(self.facts)
+
+    def load(self, artifact: Artifact, target: Target) -> LoadedModel:
+        assert artifact.path.exists()
+        if artifact.key in self.trouble_at_load:
+            raise self.trouble_at_load[artifact.key]
+        self.loaded.append(artifact)
+        self.open_models.add(artifact.key)
+        self.most_open = max(self.most_open, len(self.open_models))
+        return FakeModel(self, artifact.key)
+
+    def close(self) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def jobs(*keys: str) -> list[Job]:
+    return [Job(key, "op", lambda: nn.Linear(2, 2), (2,)) for key in keys or KEYS]
+
+
+class Bench:
+    """A store, and what profiling into it told."""
+
+    def __init__(self, path: Path) -> None:
+        self.store = MeasurementStore(f"sqlite:///{path / 'lutier.db'}")
+        self.events: list[Event] = []
+
+    def run(
+        self,
+        device: FakeDevice,
+        wanted: Sequence[Job] | None = None,
+        *,
+        protocol: Protocol = PROTOCOL,
+        seed: int = 0,
+        retry_failed: bool = False,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> ProfileResult:
+        self.events.clear()
+        return profile(
+            jobs() if wanted is None else wanted,
+            device,
+            TARGET,
+            self.store,
+            protocol,
+            seed=seed,
+            retry_failed=retry_failed,
+            on_event=on_event or self.events.append,
+        )
+
+    def stored(self, key: str, device: FakeDevice) -> list[list[float]]:
+        """The stored visits of a key."""
+        environment = device.environment(TARGET)
+        return self.store.visits_ms(
+            self.store.begin(key, "op", TARGET, environment, PROTOCOL, None)
+        )
+
+    def statuses(self, device: FakeDevice) -> dict[str, str]:
+        return self.store.statuses(TARGET, device.environment(TARGET), PROTOCOL)
+
+    def told(self, kind: type[Event]) -> list[str]:
+        """Keys of the events of a kind."""
+        return [event.key for event in self.events if isinstance(event, kind)]  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_the_fake_is_a_device() -> None:
+    assert isinstance(FakeDevice(), Device)
+
+
+def test_everything_is_measured_and_stored(bench: Bench) -> None:
+    device = FakeDevice(latency_ms={"a": 1.0, "b": 2.0, "c": 3.0})
+    result = bench.run(device)
+    assert {key: summary.median_ms for key, summary in result.measured.items()} == {
+        "a": 1.0,
+        "b": 2.0,
+        "c": 3.0,
+    }
+    rows = {row["key"]: row for row in bench.store.measurements(TARGET, result.environment.id)}
+    assert {key: row["median_ms"] for key, row in rows.items()} == device.latency_ms
+    shas = {artifact.key: artifact.sha256 for artifact in device.loaded}
+    assert {key: row["artifact_sha256"] for key, row in rows.items()} == shas
+    assert bench.stored("b", device) == [[2.0, 2.0]] * 3
+
+
+def test_the_result_counts_what_was_done(bench: Bench) -> None:
+    bench.run(FakeDevice(), jobs("a"))
+    device = FakeDevice(trouble_at_load={"c": ArtifactError("c is broken")})
+    result = bench.run(device, jobs("a", "b", "c", "b"))
+    assert result.target == TARGET
+    assert result.environment == Environment.of(device.facts)
+    assert (result.planned, result.stored_before) == (3, 1)
+    assert set(result.measured) == {"b"}
+    assert result.failed == {"c": "c is broken"}
+    assert result.split_half_error == 0.0
+
+
+def test_the_split_half_error_is_that_of_what_was_measured_now(bench: Bench) -> None:
+    device = FakeDevice()
+    steps = iter([1.0, 3.0, 1.0])
+
+    def change(event: Event) -> None:
+        device.latency_ms["a"] = next(steps, 1.0)
+
+    device.latency_ms["a"] = next(steps)
+    result = bench.run(
+        device, jobs("a"), on_event=lambda e: change(e) if isinstance(e, Visited) else None
+    )
+    assert result.measured["a"].split_half == pytest.approx(1.0)
+    assert result.split_half_error == pytest.approx(1.0)
+
+
+def test_a_second_run_measures_nothing(bench: Bench) -> None:
+    bench.run(FakeDevice())
+    device = FakeDevice()
+    result = bench.run(device)
+    assert (device.loaded, device.visits, bench.events) == ([], [], [])
+    assert (result.planned, result.stored_before) == (3, 3)
+    assert (result.measured, result.failed) == ({}, {})
+    assert math.isnan(result.split_half_error)
+
+
+def test_nothing_asked_for_is_nothing_done(bench: Bench) -> None:
+    result = bench.run(FakeDevice(), [])
+    assert (result.planned, result.stored_before, result.measured) == (0, 0, {})
+
+
+class Stop:
+    """A listener that presses Ctrl-C at the nth event."""
+
+    def __init__(self, after: int) -> None:
+        self._left = after
+
+    def __call__(self, event: Event) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("after", range(15))
+def test_an_interrupted_run_loses_nothing_and_repeats_nothing(bench: Bench, after: int) -> None:
+    # Three models: three events of preparing, then nine visits with the end of a round after each
+    # third, fifteen in all.
+    device = FakeDevice()
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(device, on_event=Stop(after))
+    assert device.open_models == set()
+    before = {key: bench.stored(key, device) for key in KEYS}
+    assert sum(map(len, before.values())) == len(device.visits)
+    again = FakeDevice(latency_ms=dict.fromkeys(KEYS, 7.0))
+    result = bench.run(again)
+    assert set(result.measured) == set(KEYS)
+    for key in KEYS:
+        visits = bench.stored(key, device)
+        assert visits[: len(before[key])] == before[key]
+        assert len(visits) == 3
+    assert len(device.visits) + len(again.visits) == 9
+    assert bench.run(FakeDevice()).measured == {}
+
+
+def test_a_device_that_goes_away_loses_nothing(bench: Bench) -> None:
+    device = FakeDevice()
+    gone = DeviceError("the device went away")
+
+    def unplug(event: Event) -> None:
+        if isinstance(event, RoundEnded) and event.round == 2:
+            device.trouble_at_visit = dict.fromkeys(KEYS, gone)
+
+    with pytest.raises(DeviceError, match="went away"):
+        bench.run(device, on_event=unplug)
+    assert [len(bench.stored(key, device)) for key in KEYS] == [2, 2, 2]
+    assert set(bench.statuses(device).values()) == {"measuring"}
+    assert device.open_models == set()
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        ArtifactError("b is truncated"),
+        MeasurementError("b crashed", "signal 11"),
+        MissingEntryError("b was not recorded"),
+    ],
+    ids=lambda trouble: type(trouble).__name__,
+)
+def test_what_cannot_be_loaded_becomes_a_row_and_the_rest_goes_on(
+    bench: Bench, trouble: LutierError
+) -> None:
+    device = FakeDevice(trouble_at_load={"b": trouble})
+    result = bench.run(device)
+    assert set(result.measured) == {"a", "c"}
+    assert result.failed == {"b": str(trouble)}
+    assert bench.statuses(device) == {"a": "done", "b": "failed", "c": "done"}
+    assert bench.store.failures(TARGET, result.environment.id) == {"b": str(trouble)}
+    assert bench.told(Failed) == ["b"]
+
+
+def test_what_cannot_be_run_becomes_a_row_and_the_rest_goes_on(bench: Bench) -> None:
+    device = FakeDevice(trouble_at_visit={"b": MeasurementError("b crashed")})
+    result = bench.run(device)
+    assert set(result.measured) == {"a", "c"}
+    assert result.failed == {"b": "b crashed"}
+    assert bench.statuses(device) == {"a": "done", "b": "failed", "c": "done"}
+    assert len(device.visits) == 3 + 1 + 3
+
+
+def test_a_failure_is_kept_reported_and_not_tried_again(bench: Bench) -> None:
+    bench.run(FakeDevice(trouble_at_load={"b": ArtifactError("b is truncated")}))
+    device = FakeDevice()
+    result = bench.run(device)
+    assert device.loaded == []
+    assert (result.planned, result.stored_before) == (3, 2)
+    assert result.failed == {"b": "b is truncated"}
+
+
+def test_a_failure_is_tried_again_when_asked(bench: Bench) -> None:
+    bench.run(FakeDevice(trouble_at_load={"b": ArtifactError("b is truncated")}))
+    device = FakeDevice()
+    result = bench.run(device, retry_failed=True)
+    assert [artifact.key for artifact in device.loaded] == ["b"]
+    assert (set(result.measured), result.failed) == ({"b"}, {})
+    assert bench.store.failures(TARGET, result.environment.id) == {}
+
+
+def test_where_everything_fails_the_run_still_ends(bench: Bench) -> None:
+    broken = {key: ArtifactError(f"{key} is broken") for key in KEYS}
+    result = bench.run(FakeDevice(trouble_at_load=broken))
+    assert (set(result.failed), result.measured) == (set(KEYS), {})
+
+
+def test_two_environments_do_not_mix(bench: Bench) -> None:
+    old = FakeDevice({"governor": "powersave"}, latency_ms=dict.fromkeys(KEYS, 9.0))
+    new = FakeDevice({"governor": "performance"})
+    bench.run(old)
+    result = bench.run(new)
+    assert (result.stored_before, len(result.measured)) == (0, 3)
+    for device, latency_ms in ((old, 9.0), (new, 1.0)):
+        rows = bench.store.measurements(TARGET, device.environment(TARGET).id)
+        assert [row["median_ms"] for row in rows] == [latency_ms] * 3
+
+
+def test_half_measured_in_another_environment_begins_anew(bench: Bench) -> None:
+    old, new = FakeDevice({"governor": "powersave"}), FakeDevice({"governor": "performance"})
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(old, on_event=Stop(8))
+    bench.run(new)
+    assert len(new.visits) == 9
+
+
+def test_the_order_follows_from_the_seed(tmp_path: Path) -> None:
+    visits = []
+    for i, seed in enumerate((1, 1, 2)):
+        (tmp_path / str(i)).mkdir()
+        device = FakeDevice()
+        Bench(tmp_path / str(i)).run(device, jobs(*"abcdefgh"), seed=seed)
+        visits.append(device.visits)
+    assert visits[0] == visits[1]
+    assert visits[0] != visits[2]
+
+
+def test_ops_and_networks_share_the_rounds(bench: Bench) -> None:
+    networks = [Job(f"net{i}", "network", lambda: nn.Linear(2, 2), (2,)) for i in range(3)]
+    device = FakeDevice()
+    result = bench.run(device, [*jobs(), *networks])
+    for start in (0, 6, 12):
+        assert sorted(device.visits[start : start + 6]) == ["a", "b", "c", "net0", "net1", "net2"]
+    rows = bench.store.measurements(TARGET, result.environment.id)
+    assert {row["key"]: row["role"] for row in rows} == {
+        **dict.fromkeys("abc", "op"),
+        **{f"net{i}": "network" for i in range(3)},
+    }
+
+
+def test_more_models_than_can_be_held_are_measured_in_groups(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profiler.run, "MAX_LOADED", 3)
+    device = FakeDevice()
+    result = bench.run(device, jobs(*"abcdefgh"))
+    assert device.most_open == 3
+    assert device.open_models == set()
+    assert set(result.measured) == set("abcdefgh")
+    assert len(device.visits) == 24
+
+
+def test_progress_is_told_from_first_to_last(bench: Bench) -> None:
+    bench.run(FakeDevice())
+    prepared = [event for event in bench.events if isinstance(event, Prepared)]
+    assert [(event.count, event.total) for event in prepared] == [(1, 3), (2, 3), (3, 3)]
+    assert sorted(event.key for event in prepared) == list(KEYS)
+    assert sorted(bench.told(Visited)) == sorted(KEYS * 3)
+    ended = [event for event in bench.events if isinstance(event, RoundEnded)]
+    assert [(event.round, event.models) for event in ended] == [(1, 3), (2, 3), (3, 3)]
+    assert bench.events[-1] == ended[-1]
+
+
+def test_model_files_are_gone_afterwards(bench: Bench) -> None:
+    device = FakeDevice()
+    bench.run(device)
+    assert [artifact.path for artifact in device.loaded if artifact.path.exists()] == []
+
+
+def test_a_target_the_device_refuses_ends_the_run(bench: Bench) -> None:
+    broken = {key: InputError("threads=99", "this machine has 2 cores") for key in KEYS}
+    with pytest.raises(InputError, match="threads=99"):
+        bench.run(FakeDevice(trouble_at_load=broken))
+
+
+def now(device: FakeDevice, *keys: str) -> dict[str, float]:
+    """Latency of each key, measured now."""
+    measured = measure_now(jobs(*keys), device, TARGET, PROTOCOL)
+    return {key: each.summary.median_ms for key, each in measured.items()}
+
+
+def test_measuring_now_gives_every_summary_and_the_file_it_is_of() -> None:
+    device = FakeDevice(latency_ms={"a": 1.0, "b": 2.0})
+    measured = measure_now(jobs("a", "b"), device, TARGET, PROTOCOL)
+    shas = {artifact.key: artifact.sha256 for artifact in device.loaded}
+    assert {key: each.artifact_sha256 for key, each in measured.items()} == shas
+    assert {key: each.summary.median_ms for key, each in measured.items()} == device.latency_ms
+    assert {each.summary.visits for each in measured.values()} == {PROTOCOL.min_rounds}
+    assert device.open_models == set()
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        FakeDevice(trouble_at_load={"b": ArtifactError("b is broken")}),
+        FakeDevice(trouble_at_visit={"b": MeasurementError("b is broken")}),
+    ],
+    ids=["load", "visit"],
+)
+def test_measuring_now_refuses_where_one_cannot_be_measured(device: FakeDevice) -> None:
+    with pytest.raises(LutierError, match="b is broken"):
+        now(device, "a", "b")
+    assert device.open_models == set()
