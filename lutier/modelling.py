@@ -7,8 +7,9 @@ from pathlib import Path
 
 from devices.errors import MissingModelError, MissingTableError
 from devices.target import Target
-from latency_models.base import AdditiveLatencyModel
 from latency_models.fit import FittedModel, fit_latency_model
+from latency_models.metadata import ModelMetadata
+from latency_models.network import SumModel
 from latency_models.persist import load_model, save_model
 from lutier.networks import measured_spaces, network_samples
 from lutier.settings import Settings
@@ -57,27 +58,34 @@ def fit_models(
     models = []
     for space in spaces:
         fitted = fit_latency_model(
-            table, network_samples(table, space), calibration=calibration, seed=settings.seed
+            table,
+            network_samples(table, space),
+            calibration=calibration,
+            seed=settings.seed,
+            space=space,
         )
         folder = model_folder(settings, target, space)
-        save_model(folder, fitted, table, space=space)
+        save_model(folder, fitted.model, fitted.metadata)
         models.append(SpaceModel(space, fitted, folder))
     return table, models
 
 
-def find_model(settings: Settings, target: Target, space: str) -> AdditiveLatencyModel:
-    """The model of a target and space that was fitted and kept.
+def find_model(
+    settings: Settings, table: LatencyTable, target: Target, space: str
+) -> tuple[SumModel, ModelMetadata]:
+    """The model of a target and space that was fitted and kept, and where it is from.
 
     Raises:
-        MissingTableError: the target has not been measured.
-        MissingModelError: it has, but no model was fitted, or it does not fit this version.
+        MissingModelError: no model was fitted, or by another version.
     """
-    table = load_table(settings, target)
     folder = model_folder(settings, target, space)
     if not folder.is_dir():
         if space in measured_spaces(table):
             hint = f"lutier fit --target '{target}'"
         else:
-            hint = f"lutier profile {target.flags} --space '{space}', then lutier fit"
+            hint = (
+                f"lutier profile {target.flags} --space '{space}',"
+                f" then lutier fit --target '{target}'"
+            )
         raise MissingModelError(f"no latency model of {space} on {target}", hint=hint)
     return load_model(folder)

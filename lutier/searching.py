@@ -29,7 +29,6 @@ from search.budget import format_ms
 from search.closed_loop import derive_measured
 from search.data import DataSource, check_data, open_data
 from search.expected_latency import LatencyMatrix
-from search.knas import KnasConfig, knas_search
 from search.proxyless import EpochRecord, ProxylessConfig, proxyless_search
 from search.spaces.base import ChainSpace
 from search.spaces.registry import open_space
@@ -83,7 +82,7 @@ class Bench:
         self.device = device
         self.space: ChainSpace = open_space(request.space)
         self.table: LatencyTable = load_table(settings, request.target)
-        model = find_model(settings, request.target, self.space.name)
+        model, self.metadata = find_model(settings, self.table, request.target, self.space.name)
         self.matrix = LatencyMatrix.from_model(self.space, model)
         self.matrix.check_budget(request.budget_ms)
         self.data: DataSource = open_data(request.data, self.space.input_shape, request.seed)

@@ -105,12 +105,9 @@ def _print_table(table: LatencyTable) -> None:
 
 
 def _print_model(table: LatencyTable, model: SpaceModel) -> Evaluation:
-    from devices.errors import MissingTableError
     from lutier.terminal import out, percent
 
-    evaluation = model.fitted.calibrated
-    if evaluation is None:
-        raise MissingTableError("no network was held out", hint="lutier demo with a new --out")
+    evaluation = model.fitted.evaluation
     out.print(
         f"        on {evaluation.n} networks it has never seen: MAPE {percent(evaluation.mape)},"
         f" within 5 % {percent(evaluation.within_5)}, Spearman {evaluation.spearman:.3f};"

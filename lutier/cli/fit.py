@@ -34,6 +34,8 @@ def fit(
     One model for each space that the table has whole networks of: the table first, a regressor
     for ops that are not in it, and slope and intercept from a few measured networks.
     """
+    from dataclasses import asdict
+
     from devices.errors import UntrustworthyError
     from devices.target import Target
     from lutier.modelling import fit_models
@@ -52,7 +54,18 @@ def fit(
                 "trustworthy": table.is_trustworthy,
                 "seed": settings.seed,
                 "models": [
-                    {"space": model.space, "folder": str(model.folder), **model.fitted.to_dict()}
+                    {
+                        "space": model.space,
+                        "folder": str(model.folder),
+                        "evaluation": model.fitted.evaluation.to_dict(),
+                        "uncalibrated": model.fitted.uncalibrated.to_dict(),
+                        "calibration": model.fitted.calibration,
+                        "held_out": model.fitted.held_out,
+                        "terms": asdict(model.fitted.model.calibration),
+                        "regressors": {
+                            kind: asdict(score) for kind, score in model.fitted.scores.items()
+                        },
+                    }
                     for model in models
                 ],
             }
@@ -76,22 +89,23 @@ def print_model(table: LatencyTable, model: SpaceModel) -> None:
     from lutier.terminal import out, percent
 
     fitted = model.fitted
+    terms = fitted.model.calibration
     out.print(f"[bold]{model.space}[/bold] on {table.target}")
     out.print(
-        f"  calibrated on {len(fitted.calibration)} networks:"
-        f" {fitted.model.slope:.3f} x sum of ops {fitted.model.intercept_ms * 1e3:+.1f} us"
+        f"  calibrated on {terms.networks} networks: {terms.slope:.3f} x sum of ops"
+        f" {terms.constant_ms * 1e3:+.1f} us {terms.per_op_ms * 1e3:+.2f} us per op"
+        f" {terms.per_megabyte_ms * 1e3:+.1f} us per MB of weights"
     )
     noise = percent(table.split_half_error_of("network"))
     for name, figures in (
         ("plain sum", fitted.uncalibrated),
-        ("calibrated", fitted.calibrated),
+        ("calibrated", fitted.evaluation),
     ):
-        if figures is not None:
-            out.print(
-                f"  {name:10s} on {figures.n} networks held out: MAPE {percent(figures.mape)},"
-                f" within 5 % {percent(figures.within_5)}, within 10 %"
-                f" {percent(figures.within_10)}, Spearman {figures.spearman:.3f}"
-            )
+        out.print(
+            f"  {name:10s} on {figures.n} networks held out: MAPE {percent(figures.mape)},"
+            f" within 5 % {percent(figures.within_5)}, within 10 %"
+            f" {percent(figures.within_10)}, Spearman {figures.spearman:.3f}"
+        )
     out.print(f"  noise floor (split-half error of the networks): {noise}")
     for kind, score in fitted.scores.items():
         out.print(

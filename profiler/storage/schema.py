@@ -8,9 +8,9 @@ filled in. Both are facts, so is a failure; nothing is ever overwritten by a gue
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import JSON, DateTime, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import JSON, DateTime, Double, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 MEASURING, DONE, FAILED = "measuring", "done", "failed"
@@ -18,6 +18,9 @@ MEASURING, DONE, FAILED = "measuring", "done", "failed"
 
 class Base(DeclarativeBase):
     """Metadata of all tables."""
+
+    # Said here, since SQLAlchemy 2.0 and 2.1 make different columns of a float.
+    type_annotation_map: ClassVar[dict[Any, Any]] = {float: Double}
 
 
 class EnvironmentRow(Base):

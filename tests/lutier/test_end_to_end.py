@@ -75,7 +75,7 @@ def test_fit_reports_on_networks_held_out(fitted: dict[str, Any]) -> None:
     (model,) = fitted["models"]
     assert model["space"] == SPACE
     assert len(model["calibration"]) == 20
-    assert model["calibrated"]["n"] == len(model["held_out"]) == 10
+    assert model["evaluation"]["n"] == len(model["held_out"]) == 10
     assert not set(model["calibration"]) & set(model["held_out"])
 
 

@@ -140,9 +140,9 @@ class Bench:
     def statuses(self, device: FakeDevice) -> dict[str, str]:
         return self.store.statuses(TARGET, device.environment(TARGET), PROTOCOL)
 
-    def told(self, kind: type[Event]) -> list[str]:
+    def told(self, kind: type[Visited] | type[Failed]) -> list[str]:
         """Keys of the events of a kind."""
-        return [event.key for event in self.events if isinstance(event, kind)]  # type: ignore[union-attr]
+        return [event.key for event in self.events if isinstance(event, kind)]
 
 
 @pytest.fixture
