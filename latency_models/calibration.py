@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import lsq_linear
+import numpy.typing as npt
 
 from devices.errors import InputError
 from latency_models.base import FloatArray
@@ -174,7 +174,6 @@ def _robust_ridge(design: FloatArray, prior: FloatArray) -> tuple[FloatArray, fl
         prior: mean of the coefficients a priori, shape ``(k,)``. The slope is kept at 0 or above:
             its prior mean is 1, all others' 0.
     """
-    least = np.where(prior == 1.0, 0.0, -np.inf)
     weights = np.ones(len(design))
     found = prior
     noise = NOISE
@@ -182,7 +181,7 @@ def _robust_ridge(design: FloatArray, prior: FloatArray) -> tuple[FloatArray, fl
         root = np.sqrt(weights)[:, None] / noise
         stacked = np.vstack([design * root, np.eye(len(prior)) / PRIOR])
         wanted = np.concatenate([root[:, 0], prior / PRIOR])
-        before, found = found, lsq_linear(stacked, wanted, bounds=(least, np.inf), tol=1e-12).x
+        before, found = found, _solve(stacked, wanted, prior == 1.0)
         errors = np.abs(design @ found - 1)
         noise = max(NOISE, _MAD_TO_SIGMA * float(np.median(errors)))
         weights = np.minimum(1.0, _HUBER * noise / np.maximum(errors, 1e-12))
@@ -191,3 +190,12 @@ def _robust_ridge(design: FloatArray, prior: FloatArray) -> tuple[FloatArray, fl
     leverage = np.einsum("ij,ij->i", design * root, np.linalg.pinv(stacked)[:, : len(design)].T)
     loo = errors / np.maximum(1 - leverage, 1e-9)
     return found, float(loo.mean())
+
+
+def _solve(design: FloatArray, wanted: FloatArray, is_slope: npt.NDArray[np.bool_]) -> FloatArray:
+    """Least squares with the slope at 0 or above: with one bound, either it is idle or it holds."""
+    found: FloatArray = np.linalg.lstsq(design, wanted, rcond=None)[0].astype(np.float64)
+    if found[is_slope].min() < 0:
+        found[is_slope] = 0.0
+        found[~is_slope] = np.linalg.lstsq(design[:, ~is_slope], wanted, rcond=None)[0]
+    return found

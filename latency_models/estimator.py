@@ -28,11 +28,12 @@ _ONE_BLAS_THREAD = threading.Lock()
 class LatencyRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
     """Predicts a positive quantity from sizes and counts, on logarithmic scales.
 
-    Inputs pass through ``sign(x) log(1 + |x|)`` and are standardised; the target is a logarithm.
-    On that scale most of an op's latency is linear (a power law of its sizes), and what is left is
-    smooth. So the model is a Gaussian process (Rasmussen and Williams, 2006, chapters 2 and 5)
-    whose kernel is a linear one, plus an anisotropic RBF, plus white noise; away from the data the
-    power law carries on where an RBF alone would fall back to the mean.
+    Inputs are brought to a logarithmic scale from 1 on (``x`` below, ``1 + log x`` above) and
+    standardised; the target is a logarithm. On that scale most of an op's latency is linear (a
+    power law of its sizes), and what is left is smooth. So the model is a Gaussian process
+    (Rasmussen and Williams, 2006, chapters 2 and 5) whose kernel is a linear one, plus an
+    anisotropic RBF, plus white noise; away from the data the power law carries on where an RBF
+    alone would fall back to the mean.
 
     A Gaussian process costs the cube of its rows, so above ``max_rows`` it is fitted to that many
     of them, drawn by ``random_state``. On simulated blocks that is still nearer than boosted trees
@@ -91,8 +92,8 @@ class LatencyRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] # s
         # A BLAS that spreads products of small matrices over threads takes several times longer
         # for it where cores are shared, and adds up in another order on another machine.
         with _ONE_BLAS_THREAD, threadpool_limits(limits=1, user_api="blas"):
-            self.scaler_ = StandardScaler().fit(_signed_log(x[rows]))
-            inputs = self.scaler_.transform(_signed_log(x[rows]))
+            self.scaler_ = StandardScaler().fit(_log_scale(x[rows]))
+            inputs = self.scaler_.transform(_log_scale(x[rows]))
             target = np.log(latencies[rows])
             self.process_ = _process(self._best_kernel(inputs, target, random)).fit(inputs, target)
         return self
@@ -108,9 +109,7 @@ class LatencyRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] # s
         """
         check_is_fitted(self)
         x = validate_data(self, X, reset=False, dtype=np.float64)
-        predicted: FloatArray = np.exp(
-            self.process_.predict(self.scaler_.transform(_signed_log(x)))
-        )
+        predicted: FloatArray = np.exp(self.process_.predict(self.scaler_.transform(_log_scale(x))))
         return predicted
 
     def _best_kernel(
@@ -134,8 +133,10 @@ def _draw(rows: Rows, most: int, random: np.random.RandomState) -> Rows:
     return drawn
 
 
-def _signed_log(x: FloatArray) -> FloatArray:
-    logarithms: FloatArray = np.sign(x) * np.log1p(np.abs(x))
+def _log_scale(x: FloatArray) -> FloatArray:
+    """``x`` up to 1 in size and ``1 + log x`` from there, so that 0 and 1 stay apart."""
+    size = np.abs(x)
+    logarithms: FloatArray = np.where(size <= 1, x, np.sign(x) * (1 + np.log(np.maximum(size, 1))))
     return logarithms
 
 

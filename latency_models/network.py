@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from devices.errors import InputError
+from devices.errors import InputError, UntrustworthyError
 from latency_models.base import FloatArray, OpLatencyModel
 from latency_models.calibration import TERMS, UNCALIBRATED, Calibration, calibrate, terms_of
 from profiler.ops import OpSpec
@@ -52,11 +52,22 @@ class SumModel:
 
         Raises:
             MissingEntryError: a network holds an op that the op model cannot answer for.
+            UntrustworthyError: a network so much faster than those calibrated on that nothing, or
+                less, is left of its latency.
         """
         distinct = _distinct(networks)
         added = dict(zip(distinct, self.contributions_ms(distinct).tolist(), strict=True))
         sums = [sum(added[spec] for spec in network) for network in networks]
-        return self.constant_ms + np.array(sums, dtype=np.float64)
+        latencies = self.constant_ms + np.array(sums, dtype=np.float64)
+        if self.is_calibrated and latencies.size and latencies.min() <= 0:
+            calibration = self.calibration
+            raise UntrustworthyError(
+                f"a network would take {latencies.min():.4f} ms",
+                f"the sums of ops calibrated on were {calibration.sum_low_ms:.4f} to"
+                f" {calibration.sum_high_ms:.4f} ms",
+                "calibrate on smaller networks too",
+            )
+        return latencies
 
     def fit(
         self,

@@ -35,7 +35,7 @@ from latency_models.lookup import LookupModel
 from latency_models.metadata import ModelMetadata
 from latency_models.network import SumModel
 from latency_models.regressors import KindRegressor, OpRegressors
-from profiler.ops import OpSpec
+from profiler.ops import OpSpec, kinds
 from profiler.table import LatencyTable
 
 FORMAT_NAME = "lutier-latency-model"
@@ -237,6 +237,9 @@ def _checked(path: Path, body: dict[str, Any]) -> _Body:
     figures = (record.calibration.constant_ms, record.calibration.slope)
     if not all(map(math.isfinite, figures)):
         _refuse(path, "its calibration is not finite")
+    for kind in record.regressors:
+        if kind not in kinds():
+            _refuse(path, f"it has a regressor of {kind[:40]!r}, which is no kind of op")
     reasons = []
     if record.feature_schema != FEATURE_SCHEMA_VERSION:
         reasons.append(f"features of schema {record.feature_schema}, now {FEATURE_SCHEMA_VERSION}")

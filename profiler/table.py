@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import math
+import statistics
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
@@ -220,8 +221,7 @@ class LatencyTable:
         if self.networks:
             kinds["(networks)"] = list(self.networks.values())
         for kind, values in sorted(kinds.items()):
-            ordered = sorted(values)
-            figures = (ordered[0], ordered[len(ordered) // 2], ordered[-1])
+            figures = (min(values), statistics.median(values), max(values))
             table.add_row(kind, str(len(values)), *(f"{value:.4f} ms" for value in figures))
         return table
 

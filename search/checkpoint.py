@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
-import os
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +15,7 @@ import torch
 from torch.utils.data import TensorDataset
 
 from devices.errors import InputError
+from devices.files import write_at_once
 from profiler.ops import OpSpec
 from search.data import DataSource, size_of
 from search.spaces.base import ChainSpace
@@ -73,13 +74,10 @@ def save_checkpoint(path: Path, fingerprint: Fingerprint, state: Mapping[str, An
         fingerprint: what the run depends on.
         state: tensors and plain values.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        torch.save({"format": _FORMAT, "fingerprint": fingerprint, "state": dict(state)}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    buffer = io.BytesIO()
+    contents = {"format": _FORMAT, "fingerprint": fingerprint, "state": dict(state)}
+    torch.save(contents, buffer)
+    write_at_once(path, buffer.getvalue())
 
 
 def load_checkpoint(path: Path, fingerprint: Fingerprint) -> dict[str, Any] | None:

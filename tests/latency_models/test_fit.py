@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from devices.errors import InputError, MissingEntryError
+from latency_models.base import AdditiveLatencyModel
+from latency_models.fit import FittedModel, NetworkSample, fit_latency_model
+from profiler.ops import OpSpec
+
+if TYPE_CHECKING:
+    from conftest import SimulatedDevice
+
+Networks = list[tuple[OpSpec, ...]]
+
+
+@pytest.fixture(scope="module")
+def fitted(networks: Networks, device: SimulatedDevice, network_ops: list[OpSpec]) -> FittedModel:
+    return fit_latency_model(
+        device.table(network_ops), device.samples(networks), seed=0, space="simulated"
+    )
+
+
+def test_unseen_networks_are_predicted_near_the_noise(fitted: FittedModel) -> None:
+    assert fitted.evaluation.mape < 0.02
+    assert fitted.evaluation.spearman > 0.98
+    assert fitted.uncalibrated.mape > 5 * fitted.evaluation.mape
+
+
+def test_calibration_and_held_out_networks_are_disjoint_and_complete(
+    fitted: FittedModel, networks: Networks
+) -> None:
+    assert len(fitted.calibration) == 20
+    assert fitted.evaluation.n == len(fitted.held_out) == len(networks) - 20
+    assert not set(fitted.calibration) & set(fitted.held_out)
+
+
+def test_says_where_it_is_from(
+    fitted: FittedModel, networks: Networks, device: SimulatedDevice, network_ops: list[OpSpec]
+) -> None:
+    metadata = fitted.metadata
+    assert (metadata.target, metadata.space, metadata.seed) == (device.target, "simulated", 0)
+    assert metadata.table_digest == device.table(network_ops).digest
+    assert metadata.split_half_error == pytest.approx(0.01)
+    assert isinstance(fitted.model, AdditiveLatencyModel)
+    assert fitted.scores["mbconv"].median_error < 0.1
+
+
+def test_figures_are_those_of_the_model(fitted: FittedModel, networks: Networks) -> None:
+    by_id = {f"simulated:{i}": ops for i, ops in enumerate(networks)}
+    figure = fitted.metadata.held_out[0]
+    predicted = fitted.model.predict_ms([by_id[figure.id]])[0]
+    assert figure.predicted_ms == pytest.approx(predicted)
+    assert figure.sum_ms == pytest.approx(fitted.model.op_model.predict_ms(by_id[figure.id]).sum())
+
+
+def test_the_seed_decides_the_split(
+    fitted: FittedModel, networks: Networks, device: SimulatedDevice, network_ops: list[OpSpec]
+) -> None:
+    table, samples = device.table(network_ops), device.samples(networks)
+    again = fit_latency_model(table, samples, seed=0, space="simulated")
+    other = fit_latency_model(table, samples, seed=1, space="simulated")
+    assert again.metadata == fitted.metadata
+    assert set(other.calibration) != set(fitted.calibration)
+
+
+def test_an_op_missing_from_the_table_is_regressed(
+    networks: Networks, device: SimulatedDevice, network_ops: list[OpSpec]
+) -> None:
+    ops = network_ops
+    dropped = next(op for op in ops if op.kind == "mbconv" and op["kernel"] == 5)
+    table = device.table([op for op in ops if op != dropped])
+    fitted = fit_latency_model(table, device.samples(networks), seed=0)
+    assert fitted.evaluation.mape < 0.03
+    contribution = fitted.model.contributions_ms([dropped])[0]
+    assert contribution == pytest.approx(device.work_ms(dropped), rel=0.2)
+
+
+def test_an_op_that_cannot_be_regressed_raises(
+    networks: Networks, device: SimulatedDevice, network_ops: list[OpSpec]
+) -> None:
+    table = device.table([op for op in network_ops if op.kind != "linear"])
+    with pytest.raises(MissingEntryError, match="linear"):
+        fit_latency_model(table, device.samples(networks), seed=0)
+
+
+def test_networks_that_run_the_same_ops_stay_on_one_side(
+    networks: Networks, device: SimulatedDevice, network_ops: list[OpSpec]
+) -> None:
+    free = OpSpec.make("identity", (16, 16, 16))
+    samples = device.samples(networks[:12])
+    twins = [replace(s, id=f"{s.id}-twin", ops=(s.ops[0], free, *s.ops[1:])) for s in samples]
+    fitted = fit_latency_model(device.table(network_ops), samples + twins, calibration=10, seed=0)
+    assert len(fitted.held_out) == 14
+    for one in fitted.held_out:
+        assert one.removesuffix("-twin") not in fitted.calibration
+        assert f"{one}-twin" not in fitted.calibration
+
+
+def test_none_left_to_test_on_is_refused(
+    networks: Networks, device: SimulatedDevice, network_ops: list[OpSpec]
+) -> None:
+    table, samples = device.table(network_ops), device.samples(networks[:20])
+    with pytest.raises(InputError, match="leave none to test on"):
+        fit_latency_model(table, samples, calibration=20)
+    with pytest.raises(InputError, match="needs 3 or more"):
+        fit_latency_model(table, samples, calibration=2)
+
+
+def test_an_id_given_twice_is_refused(
+    networks: Networks, device: SimulatedDevice, network_ops: list[OpSpec]
+) -> None:
+    samples = device.samples(networks[:10])
+    with pytest.raises(InputError, match="simulated:0 is given twice"):
+        fit_latency_model(device.table(network_ops), [*samples, samples[0]], calibration=3)
+
+
+def test_one_mismeasured_network_does_not_spoil_the_model(
+    networks: Networks, device: SimulatedDevice, network_ops: list[OpSpec]
+) -> None:
+    table = device.table(network_ops)
+    clean = fit_latency_model(table, device.samples(networks), seed=0)
+    victim = clean.calibration[0]
+    samples = [
+        NetworkSample(s.id, s.ops, s.measured_ms * (2 if s.id == victim else 1))
+        for s in device.samples(networks)
+    ]
+    spoiled = fit_latency_model(table, samples, seed=0)
+    np.testing.assert_allclose(spoiled.evaluation.mape, clean.evaluation.mape, atol=0.01)

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import skops.io
+from sklearn.linear_model import LinearRegression
+from sklearn.tree import DecisionTreeRegressor
+
+from devices.errors import InputError, MissingModelError
+from latency_models import persist
+from latency_models.fit import FittedModel, fit_latency_model
+from latency_models.network import SumModel
+from latency_models.persist import load_model, save_model
+from profiler.ops import OpSpec
+
+if TYPE_CHECKING:
+    from conftest import SimulatedDevice
+
+Networks = list[tuple[OpSpec, ...]]
+Body = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def fitted(device: SimulatedDevice, networks: Networks, network_ops: list[OpSpec]) -> FittedModel:
+    return fit_latency_model(device.table(network_ops), device.samples(networks), seed=0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, fitted: FittedModel) -> Path:
+    save_model(tmp_path / "model", fitted.model, fitted.metadata)
+    return tmp_path / "model"
+
+
+def forge(folder: Path, change: Callable[[Body], None]) -> None:
+    """Edit the body and make its checksum fit again."""
+    path = folder / "model.json"
+    document = json.loads(path.read_text())
+    change(document["body"])
+    text = json.dumps(document["body"], sort_keys=True, separators=(",", ":"))
+    document["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    path.write_text(json.dumps(document))
+
+
+def plant(folder: Path, estimator: object) -> None:
+    """Put another object in the place of the MBConv regressor, checksums and all."""
+    data = skops.io.dumps(estimator)
+    digest = hashlib.sha256(data).hexdigest()
+    (folder / f"regressor-{digest[:16]}.skops").write_bytes(data)
+    forge(folder, lambda body: body["regressors"]["mbconv"].update(sha256=digest))
+
+
+def test_a_model_comes_back_as_it_was(
+    folder: Path, fitted: FittedModel, networks: Networks
+) -> None:
+    model, metadata = load_model(folder)
+    assert metadata == fitted.metadata
+    assert model.calibration == fitted.model.calibration
+    np.testing.assert_array_equal(model.predict_ms(networks), fitted.model.predict_ms(networks))
+
+
+def test_regressed_ops_come_back_too(folder: Path, fitted: FittedModel) -> None:
+    unmeasured = OpSpec.make("mbconv", (24, 8, 8), out=24, kernel=5, stride=1, expand=4)
+    model, _ = load_model(folder)
+    assert model.op_model.explain([unmeasured])[0].source == "regressed"
+    np.testing.assert_array_equal(
+        model.contributions_ms([unmeasured]), fitted.model.contributions_ms([unmeasured])
+    )
+
+
+def test_versions_and_measured_figures_stand_in_the_file(
+    folder: Path, device: SimulatedDevice, network_ops: list[OpSpec]
+) -> None:
+    body = json.loads((folder / "model.json").read_text())["body"]
+    assert {"python", "lutier", "numpy", "scikit-learn", "skops"} <= set(body["versions"])
+    assert body["ops_ms"][network_ops[0].key] == device.table(network_ops).ops[network_ops[0]]
+    assert len(body["metadata"]["calibration"]) == 20
+
+
+def test_saving_again_replaces_the_former_model(
+    folder: Path, fitted: FittedModel, device: SimulatedDevice, networks: Networks
+) -> None:
+    table = device.table(list(fitted.model.op_model.lookup.table.ops)[:-1])
+    samples = [s for s in device.samples(networks) if all(op in table for op in s.ops)]
+    other = fit_latency_model(table, samples, seed=1, calibration=5)
+    save_model(folder, other.model, other.metadata)
+    assert load_model(folder)[1] == other.metadata
+    kept = {path.name for path in folder.iterdir()}
+    assert len(kept) == 1 + len(other.model.op_model.regressors.by_kind)
+
+
+def test_an_interrupted_save_leaves_the_former_model(
+    folder: Path, fitted: FittedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = persist.write_at_once
+
+    def interrupted(path: Path, contents: bytes | str) -> None:
+        if path.name == "model.json":
+            raise KeyboardInterrupt
+        write(path, contents)
+
+    monkeypatch.setattr(persist, "write_at_once", interrupted)
+    plain = SumModel(fitted.model.op_model)
+    with pytest.raises(KeyboardInterrupt):
+        save_model(folder, plain, fitted.metadata)
+    assert load_model(folder)[0].calibration == fitted.model.calibration
+
+
+def test_no_model_names_the_command_that_fits_one(tmp_path: Path) -> None:
+    with pytest.raises(MissingModelError) as caught:
+        load_model(tmp_path)
+    assert "lutier fit" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["model.json", "regressor"])
+@pytest.mark.parametrize("keep", [0, 1, 100, -1])
+def test_a_truncated_file_is_refused_in_one_line(folder: Path, name: str, keep: int) -> None:
+    path = next(path for path in folder.iterdir() if path.name.startswith(name))
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(InputError) as caught:
+        load_model(folder)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_regressor_is_refused(folder: Path) -> None:
+    next(folder.glob("*.skops")).unlink()
+    with pytest.raises(InputError, match="No such file"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"format": "other"}', "[" * 100_000, "\x00", "NaN"])
+def test_a_foreign_file_is_refused(folder: Path, text: str) -> None:
+    (folder / "model.json").write_text(text)
+    with pytest.raises(InputError, match="cannot be read as a latency model"):
+        load_model(folder)
+
+
+def test_an_edited_figure_is_refused(folder: Path) -> None:
+    path = folder / "model.json"
+    document = json.loads(path.read_text())
+    document["body"]["calibration"]["slope"] = 0.5
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="edited"):
+        load_model(folder)
+
+
+def test_an_edited_regressor_is_refused(folder: Path) -> None:
+    path = next(folder.glob("*.skops"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="edited"):
+        load_model(folder)
+
+
+def test_a_newer_format_has_to_be_fitted_anew(folder: Path) -> None:
+    path = folder / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 2}))
+    with pytest.raises(MissingModelError, match="format 2"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda body: body.update(feature_schema=99), "schema 99"),
+        (lambda body: body["versions"].update({"scikit-learn": "0.1.2"}), "scikit-learn 0.1.2"),
+        (
+            lambda body: body["regressors"]["mbconv"].update(predictors=["flops"]),
+            "other features of mbconv",
+        ),
+    ],
+)
+def test_a_stale_model_has_to_be_fitted_anew(
+    folder: Path, change: Callable[[Body], None], reason: str
+) -> None:
+    forge(folder, change)
+    with pytest.raises(MissingModelError, match=reason) as caught:
+        load_model(folder)
+    assert caught.value.hint == "lutier fit --target 'cpu/onnxruntime?threads=1'"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: body.pop("ops_ms"),
+        lambda body: body.update(surplus=1),
+        lambda body: body["ops_ms"].update({"no op": 1.0}),
+        lambda body: body["ops_ms"].update({"linear/8/out=2": -1.0}),
+        lambda body: body["calibration"].update(slope="steep"),
+        lambda body: body["metadata"].pop("target"),
+        lambda body: body["regressors"]["mbconv"].update(sha256="../../etc"),
+        lambda body: body["regressors"].update(unheard_of=body["regressors"]["mbconv"]),
+    ],
+)
+def test_contents_that_no_model_has_are_refused(
+    folder: Path, change: Callable[[Body], None]
+) -> None:
+    forge(folder, change)
+    with pytest.raises(InputError):
+        load_model(folder)
+
+
+def test_types_that_no_regressor_has_are_not_loaded(folder: Path) -> None:
+    plant(folder, DecisionTreeRegressor().fit([[0.0], [1.0]], [0.0, 1.0]))
+    with pytest.raises(InputError, match="types that no regressor has"):
+        load_model(folder)
+
+
+def test_another_trusted_object_is_not_taken_for_a_regressor(folder: Path) -> None:
+    plant(folder, LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0]))
+    with pytest.raises(InputError, match="not a regressor of mbconv"):
+        load_model(folder)
+
+
+def test_only_a_model_over_a_table_and_regressors_can_be_kept(
+    tmp_path: Path, fitted: FittedModel
+) -> None:
+    with pytest.raises(InputError, match="LookupModel"):
+        save_model(tmp_path, SumModel(fitted.model.op_model.lookup), fitted.metadata)
