@@ -29,6 +29,7 @@ from search.budget import format_ms
 from search.closed_loop import derive_measured
 from search.data import DataSource, check_data, open_data
 from search.expected_latency import LatencyMatrix
+from search.knas import KnasConfig, knas_search
 from search.proxyless import EpochRecord, ProxylessConfig, proxyless_search
 from search.spaces.base import ChainSpace
 from search.spaces.registry import open_space
@@ -126,11 +127,11 @@ class Bench:
         method: str,
         architecture: Architecture,
         verified: Verified,
-        trained: TrainResult,
+        accuracies: tuple[float | None, float | None],
         seconds: float,
         details: dict[str, Any],
     ) -> SearchResult:
-        """The result as it is kept."""
+        """The result as it is kept; ``accuracies`` are of the test and the validation split."""
         request, summary = self.request, verified.summary
         return SearchResult(
             method=method,
@@ -144,13 +145,22 @@ class Bench:
             measured_ms=summary.median_ms,
             measured_interval_ms=(summary.ci_low_ms, summary.ci_high_ms),
             drift=verified.drift,
-            accuracy=trained.test_accuracy,
-            validation_accuracy=trained.validation_accuracy,
+            accuracy=_known(accuracies[0]),
+            validation_accuracy=_known(accuracies[1]),
             seed=request.seed,
             artifact_sha256=verified.artifact_sha256,
             seconds=round(seconds, 1),
             lutier_version=__version__,
-            details={**details, "training": asdict(self.train_config)},
+            details={
+                **details,
+                "training": asdict(self.train_config),
+                "table_digest": self.table.digest,
+                "model": {
+                    "mape": self.metadata.evaluation.mape,
+                    "noise_floor": self.metadata.evaluation.noise_floor,
+                    "table_has_changed_since": self.metadata.table_digest != self.table.digest,
+                },
+            },
         )
 
 
@@ -206,7 +216,8 @@ def search_proxyless(settings: Settings, request: Request, config: ProxylessConf
             ],
         }
         seconds = time.monotonic() - start
-        result = bench.result("proxyless", architecture, verified, trained, seconds, details)
+        accuracies = (trained.test_accuracy, trained.validation_accuracy)
+        result = bench.result("proxyless", architecture, verified, accuracies, seconds, details)
     save_result(request.folder, result, network.state_dict())
     return result
 
@@ -217,6 +228,67 @@ def _show_epoch(bar: Bar) -> Callable[[EpochRecord, int], None]:
         bar.update(record.epoch, total=epochs, label=label)
 
     return show
+
+
+def search_knas(settings: Settings, request: Request, config: KnasConfig) -> SearchResult:
+    """KNAS, each finalist measured before it is trained, the winner measured after.
+
+    Raises:
+        LutierError: as :class:`Bench` and :func:`search.knas.knas_search` do; BudgetError where no
+            finalist was within the budget when it was measured.
+    """
+    start = time.monotonic()
+    with open_target(request.target) as device:
+        bench = Bench(settings, request, device)
+        config = replace(config, seed=request.seed, train=bench.train_config)
+        with Bar("scoring", config.pool_size, quiet=request.quiet) as bar:
+            found = knas_search(
+                bench.space,
+                bench.matrix,
+                bench.data,
+                request.budget_ms,
+                config,
+                admit=bench.measure,
+                checkpoint=request.folder / "finalists",
+                on_progress=lambda stage, done, total: bar.update(
+                    done, total=total, label=_STAGES[stage]
+                ),
+            )
+        for finalist in found.ranking[:MAX_ATTEMPTS]:
+            architecture = finalist.architecture
+            network = bench.space.build(architecture).eval()
+            network.load_state_dict(found.weights[architecture])
+            verified = bench.verify(architecture, network)
+            if verified.summary.median_ms <= request.budget_ms:
+                break
+        else:
+            raise _over(request, architecture, verified)
+        details = {
+            "config": asdict(config),
+            "funnel": asdict(found.funnel),
+            "finalists": [
+                {**asdict(one), "architecture": one.architecture.id} for one in found.finalists
+            ],
+        }
+        result = bench.result(
+            "knas",
+            architecture,
+            verified,
+            (finalist.test_accuracy, finalist.validation_accuracy),
+            time.monotonic() - start,
+            details,
+        )
+    save_result(request.folder, result, network.state_dict())
+    return result
+
+
+_STAGES = {"score": "scoring", "measure": "measuring finalists", "train": "training finalists"}
+
+
+def _known(accuracy: float | None) -> float:
+    if accuracy is None:
+        raise AssertionError("a trained network has an accuracy")
+    return accuracy
 
 
 def _over(request: Request, architecture: Architecture, verified: Verified) -> BudgetError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import rich_click as click
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from lutier.results import SearchResult
     from lutier.searching import Request
     from lutier.settings import Settings
+    from search.knas import KnasConfig
+    from search.proxyless import ProxylessConfig
+
+    Config = TypeVar("Config", ProxylessConfig, KnasConfig)
 
 
 @click.group(
@@ -88,8 +92,9 @@ def proxyless(
     from lutier.searching import search_proxyless
     from search.proxyless import ProxylessConfig
 
-    given = {"warmup_epochs": warmup_epochs, "search_epochs": search_epochs, "loss": loss}
-    config = ProxylessConfig(**{key: value for key, value in given.items() if value is not None})
+    config = _given(
+        ProxylessConfig(loss=loss), warmup_epochs=warmup_epochs, search_epochs=search_epochs
+    )
     _show(request, search_proxyless(settings, request, config), as_json)
 
 
@@ -115,9 +120,15 @@ def knas(pool: int | None, k: int | None, score: str, as_json: bool, **common: A
     from lutier.searching import search_knas
     from search.knas import KnasConfig
 
-    given = {"pool_size": pool, "k": k, "score": score}
-    config = KnasConfig(**{key: value for key, value in given.items() if value is not None})
+    config = _given(KnasConfig(score=score), pool_size=pool, k=k)
     _show(request, search_knas(settings, request, config), as_json)
+
+
+def _given(config: Config, **changes: Any) -> Config:
+    """The configuration, with what was typed."""
+    from dataclasses import replace
+
+    return replace(config, **{key: value for key, value in changes.items() if value is not None})
 
 
 def _request(

@@ -105,7 +105,7 @@ def write(module: nn.Module, graph: GraphWriter, x: str) -> str:
         InputError: no writer, or an overridden ``forward``.
     """
     for parent in type(module).__mro__:
-        if parent in emit.registry and parent is not nn.Module and parent is not object:
+        if parent in emit.registry and issubclass(parent, nn.Module) and parent is not nn.Module:
             if type(module).forward is not parent.forward:
                 raise InputError(
                     f"{type(module).__name__} cannot be written to ONNX",

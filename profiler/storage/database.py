@@ -349,9 +349,8 @@ def _read_schema(path: Path) -> tuple[set[str], str | None]:
     # Where no write-ahead log lies beside it the file is read as it is: that makes no lock file
     # beside a file which may not be ours, and leaves an interrupted write for its owner to undo.
     mode = "mode=ro" if Path(f"{path}-wal").exists() else "immutable=1"
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=_BUSY_TIMEOUT_S
-    )
+    uri = f"{path.absolute().as_uri()}?{mode}"
+    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_S)
     try:
         rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         tables = {str(name) for (name,) in rows}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
@@ -147,9 +148,11 @@ def test_the_stop_rule_looks_at_all_models_together() -> None:
     assert len(bench.visits["loud"]) == QUIET.min_rounds
 
 
-def test_a_run_lasts_as_long_as_the_protocol_says() -> None:
+def test_a_run_lasts_at_least_as_long_as_the_protocol_says() -> None:
     protocol = Protocol(min_rounds=2, max_rounds=2, min_seconds=0.05)
-    assert len(Bench(a=constant()).run(protocol).visits["a"]) > 2
+    start = time.monotonic()
+    Bench(a=constant()).run(protocol)
+    assert time.monotonic() - start >= protocol.min_seconds
 
 
 def test_every_visit_is_kept_before_the_next_begins() -> None:

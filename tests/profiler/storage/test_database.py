@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -497,6 +498,51 @@ def test_processes_can_make_and_use_one_store_at_once(
             assert len(store.measurements(TARGET, HERE.id)) == 6
             samples = store.all_samples_ms(TARGET, HERE.id)
         assert {json.dumps(values) for values in samples.values()} == {json.dumps([1.0, 2.0] * 10)}
+
+
+DYING = """
+import itertools, os, signal, sys
+import sqlalchemy as sa
+from profiler.storage.database import MeasurementStore
+
+def die_at(statement):
+    numbers = itertools.count()
+    def listen(*_):
+        if next(numbers) == statement:
+            os.kill(os.getpid(), signal.SIGKILL)
+    sa.event.listen(sa.Engine, "before_cursor_execute", listen)
+
+for statement in itertools.count():
+    url = f"sqlite:///{sys.argv[1]}/{statement}.db"
+    child = os.fork()
+    if child == 0:
+        try:
+            die_at(statement)
+            MeasurementStore(url)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (0, -signal.SIGKILL)
+    MeasurementStore(url).close()
+    if status == 0:
+        break
+print(statement)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork: run it on Linux or macOS")
+def test_a_process_killed_at_any_statement_of_the_schema_leaves_none_of_it(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", DYING, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    statements = int(run.stdout)
+    assert statements > 5
+    for i in range(statements + 1):
+        tables = {name for (name,) in query(tmp_path / f"{i}.db", "SELECT name FROM sqlite_master")}
+        assert {"alembic_version", "environments", "protocols", "measurements", "visits"} <= tables
+        assert query(tmp_path / f"{i}.db", "PRAGMA integrity_check") == [("ok",)]
 
 
 def test_a_reader_sees_what_a_writer_has_returned_from(store: MeasurementStore, path: Path) -> None:
