@@ -89,20 +89,16 @@ def open_data(text: str, input_shape: Shape, seed: int) -> DataSource:
 
 
 def _stratified(labels: Tensor, shares: Sequence[float], seed: int) -> list[Tensor]:
-    """Shuffled indices of as many parts as there are shares, every class cut in the same shares."""
+    """Shuffled indices of as many parts as there are shares, each class cut in those shares too."""
     generator = torch.Generator().manual_seed(seed)
-    parts: list[list[Tensor]] = [[] for _ in shares]
-    for label in range(int(labels.max()) + 1):
-        members = (labels == label).nonzero().flatten()
-        members = members[torch.randperm(len(members), generator=generator)]
-        start, total = 0, 0.0
-        for part, share in zip(parts, shares, strict=True):
-            total += share
-            stop = round(total * len(members))
-            part.append(members[start:stop])
-            start = stop
-    joined = [torch.cat(part) for part in parts]
-    return [indices[torch.randperm(len(indices), generator=generator)] for indices in joined]
+    order = torch.randperm(len(labels), generator=generator)
+    parts: list[list[int]] = [[] for _ in shares]
+    # Class by class, each image to the part that lags furthest behind its share.
+    for done, index in enumerate(order[labels[order].argsort(stable=True)].tolist(), 1):
+        lags = [share * done - len(part) for part, share in zip(parts, shares, strict=True)]
+        parts[lags.index(max(lags))].append(index)
+    drawn = [torch.randperm(len(part), generator=generator) for part in parts]
+    return [torch.tensor(part)[turn] for part, turn in zip(parts, drawn, strict=True)]
 
 
 @register_data("digits")
