@@ -40,13 +40,13 @@ def main() -> int:
     parser.add_argument("--runtime", default="onnxruntime")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--unseen", type=int, default=50, help="networks to predict")
-    parser.add_argument("--max-rounds", type=int, default=60)
+    parser.add_argument("--time-limit", type=float, default=180, help="seconds a space")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--quick", action="store_true", help="few networks and rounds, no bounds")
     arguments = parser.parse_args()
     if arguments.quick:
-        arguments.spaces, arguments.unseen, arguments.max_rounds = ["mobile-tiny"], 10, 12
+        arguments.spaces, arguments.unseen, arguments.time_limit = ["mobile-tiny"], 10, 1
     document = header("lut_accuracy", seed=arguments.seed)
     target = Target.make("cpu", arguments.runtime, {"threads": arguments.threads})
     results = [run(name, target, arguments) for name in arguments.spaces]
@@ -60,12 +60,12 @@ def run(name: str, target: Target, arguments: argparse.Namespace) -> dict[str, o
     space = open_space(name)
     drawn = draw_networks(space, CALIBRATION + arguments.unseen, arguments.seed)
     jobs = op_jobs(space) + [network_job(space, architecture) for architecture in drawn]
-    protocol = Protocol(max_rounds=arguments.max_rounds)
+    protocol = Protocol(max_seconds=arguments.time_limit)
     with (
         tempfile.TemporaryDirectory() as folder,
         MeasurementStore(f"sqlite:///{folder}/lut.db") as store,
         open_target(target) as device,
-        ProfileBar(protocol.min_rounds, protocol.max_rounds) as bar,
+        ProfileBar(protocol) as bar,
     ):
         profile(jobs, device, target, store, protocol, seed=arguments.seed, on_event=bar)
         table = LatencyTable.load(store, target)

@@ -63,8 +63,13 @@ class HostDevice:
         return self._runtime(runtime).version()
 
     def environment(self, target: Target) -> Environment:
-        """Chip, cores, governor, and the runtime's version."""
+        """Chip, cores, governor, and the runtime's version.
+
+        Raises:
+            InputError: more threads than the machine has cores.
+        """
         runtime = self._runtime(target.runtime)
+        _check_threads(target)
         return Environment.of(
             {**host_facts(), "runtime": runtime.name, "runtime_version": runtime.version()}
         )
@@ -77,9 +82,7 @@ class HostDevice:
             InputError: more threads than the machine has cores, or a file of another format.
         """
         runtime = self._runtime(target.runtime)
-        cores = os.cpu_count() or 1
-        if target.threads > cores:
-            raise InputError(f"threads={target.threads}", f"this machine has {cores} cores")
+        _check_threads(target)
         if artifact.format != runtime.artifact_format:
             raise InputError(
                 f"{artifact.key} is a file of format {artifact.format}",
@@ -95,3 +98,9 @@ class HostDevice:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _check_threads(target: Target) -> None:
+    cores = os.cpu_count() or 1
+    if target.threads > cores:
+        raise InputError(f"threads={target.threads}", f"this machine has {cores} cores")

@@ -17,6 +17,7 @@ from rich.progress import (
 
 from lutier.terminal import err, percent
 from profiler.events import Event, Failed, Prepared, RoundEnded, Visited
+from profiler.protocol import Protocol
 
 LOG_INTERVAL_S = 15.0
 
@@ -79,13 +80,13 @@ class ProfileBar(Bar):
     """Follows a profiling run: loading, then visits round by round.
 
     The number of rounds is not known beforehand, because measuring ends when it is good enough:
-    the total is that of the least rounds first, and of the most rounds after that.
+    the total is that of the least rounds first, and of the time allowed after that.
     """
 
-    def __init__(self, min_rounds: int, max_rounds: int, *, quiet: bool = False) -> None:
+    def __init__(self, protocol: Protocol, *, quiet: bool = False) -> None:
         super().__init__("loading", 1, quiet=quiet)
-        self._min_rounds = min_rounds
-        self._max_rounds = max_rounds
+        self._protocol = protocol
+        self._start = 0.0
         self._visits = 0
         self._models = 0
 
@@ -98,15 +99,25 @@ class ProfileBar(Bar):
             case Visited():
                 self._visits += 1
                 if self._visits == 1:
-                    self.update(0, total=self._models * self._min_rounds, label="measuring")
+                    self._start = time.monotonic()
+                    least = self._models * self._protocol.min_rounds
+                    self.update(0, total=least, label="measuring")
                 self.update(self._visits)
             case RoundEnded():
-                rounds = self._min_rounds if event.round < self._min_rounds else self._max_rounds
                 error = percent(event.split_half_error)
                 self.update(
                     self._visits,
-                    total=event.models * rounds,
+                    total=event.models * self._rounds(event.round),
                     label=f"measuring, round {event.round}, split-half error {error}",
                 )
             case Failed():
                 self.say(f"failed: {event.key}: {event.reason}")
+
+    def _rounds(self, done: int) -> int:
+        """How many rounds there will be at the most, judging by the pace so far."""
+        protocol = self._protocol
+        if done < protocol.min_rounds:
+            return protocol.min_rounds
+        pace = (time.monotonic() - self._start) / done
+        affordable = int(protocol.max_seconds / max(pace, 1e-9))
+        return max(done, min(affordable, protocol.max_rounds))

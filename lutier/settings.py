@@ -26,8 +26,9 @@ class Settings(BaseModel):
         db: URL of the database; by default ``lutier.db`` in ``home``.
         seed: of everything that is drawn at random.
         networks: whole networks that ``lutier profile`` measures among the ops.
-        max_rounds: rounds after which measuring ends in any case.
+        max_rounds: rounds after which measuring ends, quiet or not.
         min_seconds: measuring goes on at least this long.
+        max_seconds: measuring ends after this long, quiet or not.
         target_error: split-half error at which measuring ends early, relative.
     """
 
@@ -37,15 +38,17 @@ class Settings(BaseModel):
     db: str = ""
     seed: int = Field(default=0, ge=0)
     networks: int = Field(default=50, ge=0, le=10_000)
-    max_rounds: int = Field(default=60, ge=12, le=100_000)
-    min_seconds: float = Field(default=3.0, ge=0, le=3600)
+    max_rounds: int = Field(default=300, ge=12, le=100_000)
+    min_seconds: float = Field(default=3.0, ge=0)
+    max_seconds: float = Field(default=120.0, ge=0)
     target_error: float = Field(default=0.01, gt=0, lt=1)
 
     def protocol(self) -> Protocol:
         """How things are timed."""
         return Protocol(
             max_rounds=self.max_rounds,
-            min_seconds=self.min_seconds,
+            min_seconds=min(self.min_seconds, self.max_seconds),
+            max_seconds=self.max_seconds,
             target_error=self.target_error,
         )
 

@@ -29,13 +29,11 @@ class RoundEnded:
 
     Attributes:
         round: rounds so far, those of an earlier, interrupted run included.
-        max_rounds: rounds after which measuring ends in any case.
         models: how many models are being measured.
         split_half_error: of these models so far, relative.
     """
 
     round: int
-    max_rounds: int
     models: int
     split_half_error: float
 

@@ -50,9 +50,11 @@ def measure_rounds(
         visits.setdefault(key, [])
     while active:
         done = min(len(visits[key]) for key in active)
-        if done >= protocol.min_rounds and time.monotonic() - start >= protocol.min_seconds:
+        seconds = time.monotonic() - start
+        if done >= protocol.min_rounds and seconds >= protocol.min_seconds:
             error = run_split_half_error({key: visits[key] for key in active})
-            if error <= protocol.target_error or done >= protocol.max_rounds:
+            given_up = done >= protocol.max_rounds or seconds >= protocol.max_seconds
+            if error <= protocol.target_error or given_up:
                 return
         keys = [key for key in active if len(visits[key]) == done]
         with _no_garbage_collection():
@@ -71,7 +73,7 @@ def measure_rounds(
                 on_event(Visited(key, done))
         if active:
             error = run_split_half_error({key: visits[key] for key in active})
-            on_event(RoundEnded(done + 1, protocol.max_rounds, len(active), error))
+            on_event(RoundEnded(done + 1, len(active), error))
 
 
 @contextmanager

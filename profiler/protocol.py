@@ -9,6 +9,7 @@ from functools import cached_property
 
 from devices.errors import InputError
 
+_LONGEST_S = 7 * 24 * 3600
 STATISTIC = "median over visits of the fastest run of a visit"
 
 
@@ -26,9 +27,12 @@ class Protocol:
         warmup_runs: untimed runs at the start of a visit.
         timed_runs: timed runs of a visit.
         min_rounds: rounds before the stop rule is asked.
-        max_rounds: rounds after which measuring ends in any case.
+        max_rounds: rounds after which measuring ends, quiet or not, but for ``min_seconds``.
         min_seconds: measuring goes on at least this long, so that a few small models are not judged
             by one moment of the machine.
+        max_seconds: measuring ends after the round in which this time is over, quiet or not, but
+            for ``min_rounds``. Small models so get many rounds where the machine is noisy, and
+            large ones do not take for ever.
         target_error: the stop rule: measuring ends when the split-half error of what is being
             measured is at most this (relative).
     """
@@ -36,9 +40,10 @@ class Protocol:
     warmup_runs: int = 2
     timed_runs: int = 5
     min_rounds: int = 12
-    max_rounds: int = 60
+    max_rounds: int = 300
     target_error: float = 0.01
     min_seconds: float = 0.0
+    max_seconds: float = 120.0
 
     def __post_init__(self) -> None:
         if self.warmup_runs < 0 or self.timed_runs < 1:
@@ -48,8 +53,11 @@ class Protocol:
                 f"rounds from {self.min_rounds} to {self.max_rounds}",
                 "at least 2 rounds are needed, and the most cannot be below the least",
             )
-        if not 0 <= self.min_seconds <= 3600:
-            raise InputError(f"min_seconds={self.min_seconds}", "must be 0 to 3600")
+        if not 0 <= self.min_seconds <= self.max_seconds <= _LONGEST_S:
+            raise InputError(
+                f"measuring from {self.min_seconds} to {self.max_seconds} seconds",
+                f"must be 0 to {_LONGEST_S}, and the most cannot be below the least",
+            )
         if not 0 < self.target_error < 1:
             raise InputError(f"target error {self.target_error}", "must be between 0 and 1")
 

@@ -93,7 +93,7 @@ def load_checkpoint(path: Path, fingerprint: Fingerprint) -> dict[str, Any] | No
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
         raise InputError(
-            f"{path} cannot be read as a checkpoint", str(error).splitlines()[0], start_over
+            f"{path} cannot be read as a checkpoint", str(error).partition("\n")[0], start_over
         ) from error
     if not (isinstance(stored, dict) and stored.get("format") == _FORMAT):
         raise InputError(f"{path} is not a checkpoint of this version", hint=start_over)

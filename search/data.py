@@ -98,7 +98,9 @@ def _stratified(labels: Tensor, shares: Sequence[float], seed: int) -> list[Tens
         lags = [share * done - len(part) for part, share in zip(parts, shares, strict=True)]
         parts[lags.index(max(lags))].append(index)
     drawn = [torch.randperm(len(part), generator=generator) for part in parts]
-    return [torch.tensor(part)[turn] for part, turn in zip(parts, drawn, strict=True)]
+    return [
+        torch.tensor(part, dtype=torch.int64)[turn] for part, turn in zip(parts, drawn, strict=True)
+    ]
 
 
 @register_data("digits")

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from devices.errors import DivergedError, InputError, UnknownNameError
+from devices.errors import DivergedError, InputError, MeasurementError, UnknownNameError
 from search.architecture import Architecture
 from search.checkpoint import Fingerprint, fingerprint_of, load_checkpoint, save_checkpoint
 from search.closed_loop import Measure
@@ -111,6 +111,7 @@ def knas_search(
             the pool is when measured.
         DatasetError: data this space cannot be trained on.
         DivergedError: all finalists diverged in training.
+        MeasurementError: ``admit`` gave a latency that is not finite.
         InputError: latencies of another space, no network that could be scored, or a checkpoint of
             another search.
     """
@@ -214,7 +215,7 @@ class _Run:
             try:
                 total += mean_gram(network, inputs, targets, self.config.output)
             except (InputError, RuntimeError) as error:
-                return None, str(error).splitlines()[0]
+                return None, str(error).partition("\n")[0]
         score = total / self.config.repeats
         return (score, "") if math.isfinite(score) else (None, f"the score is {score}")
 
@@ -246,7 +247,8 @@ class _Run:
         if admit is None:
             return finalist
         measured_ms, upper_ms = admit(candidate.architecture)
-        # Written so that a latency that is not a number is over the budget too.
+        if not math.isfinite(upper_ms):
+            raise MeasurementError(f"{candidate.architecture} was measured at {upper_ms} ms")
         status: Status = "trained" if upper_ms <= self.budget_ms else "over budget"
         return dataclasses.replace(
             finalist, status=status, measured_ms=measured_ms, upper_ms=upper_ms

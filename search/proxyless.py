@@ -340,8 +340,7 @@ class _Run:
     ) -> float:
         device = self.config.device
         pairs = self.supernet.sample_pairs(generator)
-        with self.supernet.frozen_statistics():
-            logits, gates = self.supernet.forward_pairs(placed(inputs, device), pairs)
+        logits, gates = self.supernet.forward_pairs(placed(inputs, device), pairs)
         cross_entropy = F.cross_entropy(logits, labels.to(device))
         value = checked_loss(
             cross_entropy, self.config.learning_rate, f"epoch {epoch} on the validation split"

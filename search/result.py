@@ -130,8 +130,9 @@ def rank_finalists(finalists: Sequence[Finalist], budget_ms: float) -> tuple[Fin
             "a lower learning rate",
         )
     closest = min(finalists, key=lambda finalist: finalist.upper_ms or math.inf)
+    upper_ms = closest.upper_ms or math.inf
     raise BudgetError(
         f"none of {len(finalists)} networks was within {format_ms(budget_ms)} when measured",
-        f"the closest, {closest.architecture}, took {format_ms(closest.measured_ms or math.nan)}",
-        f"a budget of at least {format_ms(closest.upper_ms or math.nan)}, or lutier profile again",
+        f"the closest, {closest.architecture}, took up to {format_ms(upper_ms)}",
+        f"a budget of at least {format_ms(upper_ms)}, or lutier profile again",
     )

@@ -15,7 +15,8 @@ changes. There is no mode: which path runs is an argument, so nothing can stay b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -151,6 +152,7 @@ class Supernet(nn.Module):
         """Run the active path, and make the gates of the active and inactive candidates.
 
         Weights are treated as constants: differentiate the logits with respect to the gates.
+        Batch norm goes by this batch, and its running statistics stay as they are.
 
         Args:
             x: images, ``(N, *space.input_shape)``.
@@ -159,21 +161,34 @@ class Supernet(nn.Module):
         Returns:
             Logits ``(N, classes)``, and for each block that has a choice a tensor ``(2,)`` of the
             gates of the active and the inactive candidate, valued 1 and 0.
+
+        Raises:
+            InputError: not one pair for each block.
         """
         if len(pairs) != len(self.blocks):
             raise InputError(
                 f"{len(pairs)} pairs", f"{self.space.name} has {len(self.blocks)} blocks"
             )
+        taking_part = [
+            [candidates[member] for member in pair.members]
+            for candidates, pair in zip(self._candidates(), pairs, strict=True)
+        ]
+        with frozen_statistics([self.stem, *itertools.chain(*taking_part), self.head]):
+            return self._gated(x, taking_part)
+
+    def _gated(
+        self, x: Tensor, taking_part: Sequence[Sequence[nn.Module]]
+    ) -> tuple[Tensor, list[Tensor]]:
         gates: list[Tensor] = []
         with torch.no_grad():
             x = self.stem(x)
-        for candidates, pair in zip(self._candidates(), pairs, strict=True):
+        for active, *inactive in taking_part:
             # Before the first gate nothing is differentiated, so no graph is kept.
             with torch.set_grad_enabled(bool(gates)):
-                out = candidates[pair.active](x)
-            if pair.inactive is not None:
+                out = active(x)
+            for module in inactive:
                 with torch.no_grad():
-                    other = candidates[pair.inactive](x)
+                    other = module(x)
                 gates.append(torch.tensor([1.0, 0.0], device=x.device, requires_grad=True))
                 out = _Gated.apply(out, other, gates[-1])  # type: ignore[no-untyped-call]  # torch leaves apply untyped
             x = out
@@ -184,27 +199,31 @@ class Supernet(nn.Module):
         for block in self.blocks:
             yield list(block.children())
 
-    @contextmanager
-    def frozen_statistics(self) -> Iterator[None]:
-        """Batch norm by the batch at hand inside, its running statistics untouched.
 
-        For steps on validation images, whose statistics must not leak into the network.
-        """
-        tracking = [
-            module
-            for module in self.modules()
-            if isinstance(module, nn.BatchNorm2d) and module.track_running_stats
-        ]
-        modes = [module.training for module in tracking]
-        for module in tracking:
-            module.track_running_stats = False
-            module.training = True
-        try:
-            yield
-        finally:
-            for module, mode in zip(tracking, modes, strict=True):
-                module.track_running_stats = True
-                module.training = mode
+@contextmanager
+def frozen_statistics(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Batch norm by the batch at hand inside, its running statistics untouched.
+
+    For steps on validation images, whose statistics must not leak into the network.
+
+    Args:
+        modules: whose batch norms, at any depth, are meant.
+    """
+    norms = [
+        (norm, norm.training)
+        for module in modules
+        for norm in module.modules()
+        if isinstance(norm, nn.BatchNorm2d) and norm.track_running_stats
+    ]
+    try:
+        for norm, _ in norms:
+            norm.track_running_stats = False
+            norm.training = True
+        yield
+    finally:
+        for norm, mode in norms:
+            norm.track_running_stats = True
+            norm.training = mode
 
 
 def _drawn(scores: Tensor, count: int, generator: torch.Generator) -> list[int]:

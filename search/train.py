@@ -242,6 +242,6 @@ def _check_fit(model: nn.Module, data: DataSource, device: str) -> None:
         except RuntimeError as error:
             shape = "x".join(map(str, data.input_shape))
             raise DatasetError(
-                f"the network cannot take images of {shape}", str(error).splitlines()[0]
+                f"the network cannot take images of {shape}", str(error).partition("\n")[0]
             ) from error
     check_outputs(data, int(logits.shape[-1]))

@@ -35,7 +35,15 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0),
     help="Whole networks to measure among the ops, to calibrate and test with. [dim]50[/dim]",
 )
-@click.option("--max-rounds", type=click.IntRange(min=12), help="Rounds at the most. [dim]60[/dim]")
+@click.option(
+    "--max-rounds", type=click.IntRange(min=12), help="Rounds at the most. [dim]300[/dim]"
+)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Stop measuring after this time, quiet or not; 12 rounds are always made. [dim]120[/dim]",
+)
 @click.option("--retry-failed", is_flag=True, help="Try again what failed before.")
 @seed_option
 @strict_option
@@ -50,6 +58,7 @@ def profile(
     op_keys: tuple[str, ...],
     networks: int | None,
     max_rounds: int | None,
+    time_limit: float | None,
     retry_failed: bool,
     seed: int | None,
     strict: bool,
@@ -71,8 +80,15 @@ def profile(
         raise InputError(
             "nothing to measure", "neither a space nor an op was named", "--space SPACE"
         )
-    flags = {"db": db, "networks": networks, "max_rounds": max_rounds, "seed": seed}
-    settings = load_settings(flags)
+    settings = load_settings(
+        {
+            "db": db,
+            "networks": networks,
+            "max_rounds": max_rounds,
+            "max_seconds": time_limit,
+            "seed": seed,
+        }
+    )
     target = Target.make(device, runtime, {"threads": threads, "batch": batch})
     start = time.monotonic()
     result, table = run_profile(
@@ -112,7 +128,7 @@ def run_profile(
     jobs = _jobs(settings, space_name, op_keys)
     protocol = settings.protocol()
     with open_target(target) as device, open_store(settings) as store:
-        with ProfileBar(protocol.min_rounds, protocol.max_rounds, quiet=quiet) as bar:
+        with ProfileBar(protocol, quiet=quiet) as bar:
             result = run(
                 jobs,
                 device,

@@ -19,6 +19,7 @@ DIFFERENT: dict[str, Any] = {
     "max_rounds": 61,
     "target_error": 0.02,
     "min_seconds": 1.5,
+    "max_seconds": 60.0,
 }
 
 
@@ -49,7 +50,7 @@ def test_the_settings_are_stored_with_the_statistic_and_read_back() -> None:
         {"warmup_runs": -1},
         {"timed_runs": 0},
         {"min_rounds": 1},
-        {"min_rounds": 61},
+        {"min_rounds": 301},
         {"max_rounds": 11},
         {"target_error": 0.0},
         {"target_error": 1.0},
@@ -58,6 +59,10 @@ def test_the_settings_are_stored_with_the_statistic_and_read_back() -> None:
         {"min_seconds": -1.0},
         {"min_seconds": math.inf},
         {"min_seconds": math.nan},
+        {"min_seconds": 121.0},
+        {"max_seconds": -1.0},
+        {"max_seconds": math.inf},
+        {"max_seconds": math.nan},
     ],
     ids=str,
 )

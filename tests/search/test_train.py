@@ -137,9 +137,16 @@ def test_evaluation_leaves_modes_and_statistics_as_found() -> None:
 
 def test_modes_come_back_after_an_exception() -> None:
     model = network()
-    with pytest.raises(RuntimeError, match="stop"), evaluating(model):
-        assert not model[0].training
-        raise RuntimeError("stop")
+    modes: list[bool] = []
+
+    def fail() -> None:
+        with evaluating(model):
+            modes.extend(module.training for module in model.modules())
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail()
+    assert not any(modes)
     assert all(module.training for module in model.modules())
 
 

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from devices.errors import BudgetError, DatasetError, DivergedError, InputError, UnknownNameError
+from profiler.ops import OpSpec
+from search.data import DataSource, from_dataset
+from search.derive import derive
+from search.expected_latency import LatencyMatrix
+from search.proxyless import EpochRecord, ProxylessConfig, ProxylessResult, proxyless_search
+from search.spaces.base import ChainSpace
+
+CONFIG = ProxylessConfig(warmup_epochs=1, search_epochs=3, batch_size=16, learning_rate=0.05)
+
+
+def small(name: str = "small") -> ChainSpace:
+    stem = OpSpec.make("conv", (3, 8, 8), out=4, kernel=3, stride=2)
+    shape = stem.output_shape
+    block = (
+        OpSpec.make("mbconv", shape, out=4, kernel=3, stride=1, expand=3),
+        OpSpec.make("mbconv", shape, out=4, kernel=5, stride=1, expand=3),
+        OpSpec.make("identity", shape),
+    )
+    fixed = (OpSpec.make("conv", shape, out=4, kernel=1),)
+    pool = OpSpec.make("global_avg_pool", shape)
+    head = (pool, OpSpec.make("linear", (4,), out=2))
+    return ChainSpace(name, (stem,), (block, fixed, block, block), head)
+
+
+def matrix() -> LatencyMatrix:
+    choice = (1.0, 2.0, 0.0)
+    return LatencyMatrix(small(), 0.5, (choice, (0.5,), choice, choice))
+
+
+def stripes(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    inputs = 0.3 * torch.randn(count, 3, 8, 8, generator=generator)
+    labels = torch.arange(count) % 2
+    inputs[labels == 0, :, 3] += 2
+    inputs[labels == 1, :, :, 3] += 2
+    return inputs, labels
+
+
+def source(seed: int = 0) -> DataSource:
+    return from_dataset(stripes(64, seed), stripes(16, 2), stripes(32, 1), name="stripes")
+
+
+def search(
+    config: ProxylessConfig = CONFIG, budget_ms: float = 4.0, **more: Any
+) -> ProxylessResult:
+    return proxyless_search(small(), matrix(), source(), budget_ms, config, **more)
+
+
+def test_the_result_is_the_likeliest_network_within_the_budget() -> None:
+    result = search()
+    assert result.predicted_ms <= 4.0
+    assert result.predicted_ms == matrix().price([result.architecture])[0]
+    assert result.argmax_ms == matrix().price([result.argmax_architecture])[0]
+    assert derive(matrix(), result.log_probabilities, 4.0) == result.architecture
+    assert derive(matrix(), result.log_probabilities, 1.0).choices == (2, 0, 2, 2)
+    assert [sum(block) for block in result.probabilities] == pytest.approx([1] * 4)
+
+
+def test_warm_up_trains_weights_only() -> None:
+    warm, *rest = search().history
+    assert (warm.epoch, warm.phase, warm.validation_loss) == (1, "warmup", None)
+    assert warm.entropy == pytest.approx(1.0986, abs=1e-4)
+    assert [record.phase for record in rest] == ["search"] * 3
+    assert all(record.validation_loss is not None for record in rest)
+    assert rest[-1].entropy < warm.entropy
+    assert rest[-1].train_loss < warm.train_loss
+
+
+@pytest.mark.parametrize("loss", ["add#hinge", "mul#log", "add#linear"])
+def test_every_loss_pulls_the_expected_latency_down_to_the_budget(loss: str) -> None:
+    config = dataclasses.replace(
+        CONFIG, loss=loss, b=20.0, weight=20.0, search_epochs=6, alpha_learning_rate=0.3
+    )
+    warm, *_, last = search(config, budget_ms=2.5).history
+    assert warm.expected_ms == pytest.approx(4.0, abs=0.1)
+    assert last.expected_ms < 2.7
+
+
+def test_the_hinge_lets_go_below_the_budget() -> None:
+    config = dataclasses.replace(CONFIG, search_epochs=5, weight=100.0, alpha_learning_rate=0.2)
+    below = [search(dataclasses.replace(config, weight=weight), 6.9) for weight in (100.0, 1.0)]
+    assert below[0] == below[1]
+    pushed = search(dataclasses.replace(config, loss="add#linear"), 6.9)
+    assert pushed.history[-1].expected_ms < below[0].history[-1].expected_ms - 1
+
+
+def test_the_same_seed_finds_the_same() -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    assert search() == search()
+    assert search() != search(dataclasses.replace(CONFIG, seed=1))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 4])
+def test_an_interrupted_search_goes_on_to_the_same_result(tmp_path: Path, stop_after: int) -> None:
+    whole = tmp_path / "whole.pt"
+    wanted = search(checkpoint=whole)
+
+    def interrupt(record: EpochRecord, epochs: int) -> None:
+        assert epochs == 4
+        if record.epoch == stop_after:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "folder" / "search.pt"
+    with pytest.raises(KeyboardInterrupt):
+        search(checkpoint=path, on_progress=interrupt)
+    epochs: list[int] = []
+    found = search(checkpoint=path, on_progress=lambda record, _: epochs.append(record.epoch))
+    assert epochs == list(range(stop_after + 1, 5))
+    assert found == wanted
+    ended, unbroken = (torch.load(file, weights_only=True)["state"] for file in (path, whole))
+    for name, tensor in unbroken["supernet"].items():
+        assert torch.equal(ended["supernet"][name], tensor)
+
+
+def test_a_checkpoint_of_another_search_is_refused_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "search.pt"
+    search(checkpoint=path)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"config.seed was 0, is 1.*delete"):
+        search(dataclasses.replace(CONFIG, seed=1), checkpoint=path)
+    with pytest.raises(InputError, match=r"another run: budget_ms was 4.0, is 5.0"):
+        search(budget_ms=5.0, checkpoint=path)
+    with pytest.raises(InputError, match=r"another run: data was stripes"):
+        proxyless_search(small(), matrix(), source(7), 4.0, CONFIG, checkpoint=path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("contents", [b"", b"PK\x03\x04 cut short", b"not a checkpoint"])
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, contents: bytes) -> None:
+    path = tmp_path / "search.pt"
+    path.write_bytes(contents)
+    with pytest.raises(InputError, match="cannot be read as a checkpoint"):
+        search(checkpoint=path)
+    torch.save({"format": 0}, path)
+    with pytest.raises(InputError, match="not a checkpoint of this version"):
+        search(checkpoint=path)
+
+
+def never(record: EpochRecord, epochs: int) -> None:
+    raise AssertionError("nothing may be trained")
+
+
+def test_a_hopeless_budget_is_said_before_anything_is_trained() -> None:
+    with pytest.raises(BudgetError, match=r"the fastest is small:2022, predicted at 1.00 ms"):
+        search(budget_ms=0.9, on_progress=never)
+
+
+def test_data_that_do_not_fit_are_said_before_anything_is_trained() -> None:
+    data = from_dataset((torch.zeros(9, 3, 9, 9), torch.arange(9) % 2), stripes(4, 0))
+    with pytest.raises(DatasetError, match="images of 3x9x9"):
+        proxyless_search(small(), matrix(), data, 4.0, CONFIG, on_progress=never)
+
+
+def test_latencies_of_another_space_are_refused() -> None:
+    with pytest.raises(InputError, match="latencies of small cannot price other"):
+        proxyless_search(small("other"), matrix(), source(), 4.0, CONFIG, on_progress=never)
+
+
+def test_a_budget_the_loss_cannot_take_is_said_before_anything_is_trained() -> None:
+    fast = LatencyMatrix(small(), 1e-5, ((1e-5, 2e-5, 0.0), (0.0,), (0.0,) * 3, (0.0,) * 3))
+    config = dataclasses.replace(CONFIG, loss="mul#log")
+    with pytest.raises(InputError, match="mul#log"):
+        proxyless_search(small(), fast, source(), 5e-5, config, on_progress=never)
+
+
+def test_a_loss_that_is_no_number_stops_the_search() -> None:
+    config = dataclasses.replace(CONFIG, learning_rate=1e30)
+    with pytest.raises(DivergedError, match="epoch 1"):
+        search(config)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"loss": "mul"}, UnknownNameError),
+        ({"search_epochs": 0}, InputError),
+        ({"warmup_epochs": -1}, InputError),
+        ({"seed": -1}, InputError),
+    ],
+)
+def test_settings_out_of_range_are_refused(change: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        dataclasses.replace(CONFIG, **change)
