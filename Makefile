@@ -33,7 +33,7 @@ test: lint ## lint, then the tests (PYTEST="-k name" hands arguments on)
 
 bench: .venv/demo.stamp ## run every script in benchmarks/; results in runs/bench/*.json
 	@mkdir -p runs/bench; failed=; \
-	for script in benchmarks/*.py; do \
+	for script in benchmarks/[a-z]*.py; do \
 		test -e "$$script" || { echo "benchmarks/ holds no script"; break; }; \
 		name=$$(basename "$$script" .py); echo "== $$name"; \
 		$(BIN)/python "$$script" --json "runs/bench/$$name.json" || failed="$$failed $$name"; \

@@ -55,6 +55,7 @@ def _described(name: str, part: object) -> Fingerprint:
 
 
 def _split(dataset: Any) -> list[str]:
+    """Every pixel and label of data in memory; of other data only what kind and how many."""
     described = [type(dataset).__name__, str(size_of(dataset))]
     if isinstance(dataset, TensorDataset):
         arrays = (tensor.cpu().numpy() for tensor in dataset.tensors)

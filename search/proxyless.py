@@ -84,14 +84,14 @@ class ProxylessConfig:
         device: torch device that trains.
     """
 
-    warmup_epochs: int = 6
-    search_epochs: int = 14
+    warmup_epochs: int = 4
+    search_epochs: int = 10
     batch_size: int = 32
     learning_rate: float = 0.2
     momentum: float = 0.9
     weight_decay: float = 4e-5
     label_smoothing: float = 0.1
-    alpha_learning_rate: float = 0.05
+    alpha_learning_rate: float = 0.1
     alpha_betas: tuple[float, float] = (0.0, 0.999)
     alpha_every: int = 1
     loss: str = "add#hinge"
@@ -211,6 +211,13 @@ def proxyless_search(
         raise InputError(f"latencies of {matrix.space.name} cannot price {space.name}")
     matrix.check_budget(budget_ms)
     check_data(data, space.input_shape, space.classes)
+    steps = settings.search_epochs * _steps(data, settings)
+    if steps < settings.alpha_every:
+        raise InputError(
+            f"alpha_every={settings.alpha_every}",
+            f"the search has {steps} steps, so the architecture would not be trained",
+            f"alpha_every={max(1, steps // 10)}, or more search epochs",
+        )
     run = _Run(matrix, data, budget_ms, settings)
     fingerprint = fingerprint_of(
         search="proxyless", matrix=matrix, data=data, budget_ms=budget_ms, config=settings
@@ -286,7 +293,7 @@ class _Run:
         )
         generator = _generator(paths)
         validation = self._validation(_generator(validation_order))
-        steps = max(1, size_of(self.data.train) // config.batch_size)
+        steps = _steps(self.data, config)
         total, seen = 0.0, 0
         losses: list[float] = []
         with seeded(int(items)):
@@ -391,3 +398,8 @@ class _Run:
 
 def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(seed))
+
+
+def _steps(data: DataSource, config: ProxylessConfig) -> int:
+    """Batches an epoch."""
+    return max(1, size_of(data.train) // config.batch_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import rich_click as click
@@ -47,6 +48,9 @@ for _command in (devices, doctor, profile, table, fit, search, verify, export, d
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     words = sys.argv[1:] if arguments is None else arguments
+    # Training threads that spin while they wait take the core from whoever else needs it: beside
+    # one busy process a step of training takes many times as long. Read when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     debug = "--debug" in words
     try:
         cli.main(args=words, standalone_mode=False)

@@ -79,10 +79,10 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--search-epochs", type=click.IntRange(min=1), help="Epochs of weights and choices.")
 @click.option(
     "--loss",
-    type=click.Choice(["mul#log", "add#linear"]),
-    default="mul#log",
+    type=click.Choice(["add#hinge", "mul#log", "add#linear"]),
+    default="add#hinge",
     show_default=True,
-    help="How latency enters the loss.",
+    help="How latency enters the loss: add#hinge is ours, the others are the paper's.",
 )
 def proxyless(
     warmup_epochs: int | None, search_epochs: int | None, loss: str, as_json: bool, **common: Any

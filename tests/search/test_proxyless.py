@@ -176,6 +176,13 @@ def test_a_budget_the_loss_cannot_take_is_said_before_anything_is_trained() -> N
         proxyless_search(small(), fast, source(), 5e-5, config, on_progress=never)
 
 
+def test_a_search_without_a_single_architecture_step_is_refused() -> None:
+    config = dataclasses.replace(CONFIG, alpha_every=13)
+    with pytest.raises(InputError, match="has 12 steps, so the architecture would not be trained"):
+        search(config, on_progress=never)
+    search(dataclasses.replace(CONFIG, alpha_every=12))
+
+
 def test_a_loss_that_is_no_number_stops_the_search() -> None:
     config = dataclasses.replace(CONFIG, learning_rate=1e30)
     with pytest.raises(DivergedError, match="epoch 1"):
