@@ -36,6 +36,14 @@ class Verified:
     drift: float
 
 
+def describe_drift(drift: float) -> str:
+    """How the machine's speed differs from when its table was measured; empty below 1 %."""
+    if not math.isfinite(drift) or abs(drift - 1) < 0.01:
+        return ""
+    way = "slower" if drift > 1 else "faster"
+    return f"the machine is {abs(drift - 1):.0%} {way} than when its table was measured"
+
+
 def verify_network(
     job: Job,
     ops: Sequence[OpSpec],

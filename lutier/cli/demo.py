@@ -52,7 +52,12 @@ def demo(folder: Path, seed: int | None) -> None:
     start = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     settings = load_settings(
-        {"db": f"sqlite:///{folder / 'lutier.db'}", "seed": seed, "networks": 55}
+        {
+            "db": f"sqlite:///{folder / 'lutier.db'}",
+            "seed": seed,
+            "networks": 55,
+            "max_seconds": 25.0,
+        }
     )
     target = Target.parse(TARGET)
     out.print(f"[bold]1 of 4[/bold]  measuring the ops of {SPACE} on {TARGET}")
@@ -76,7 +81,7 @@ def demo(folder: Path, seed: int | None) -> None:
             budget_ms=budget_ms,
             seed=settings.seed,
             folder=folder / method,
-            train_epochs=12,
+            train_epochs=8,
         )
         if method == "proxyless":
             results.append(search_proxyless(settings, request, ProxylessConfig()))

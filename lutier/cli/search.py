@@ -179,6 +179,7 @@ def _show(request: Request, result: SearchResult, as_json: bool) -> None:
 def print_result(result: SearchResult) -> None:
     """Say what a search found, for a person."""
     from lutier.terminal import out, percent
+    from lutier.verification import describe_drift
     from search.budget import format_ms
 
     low_ms, high_ms = result.measured_interval_ms
@@ -191,3 +192,5 @@ def print_result(result: SearchResult) -> None:
         f" {'within the budget' if result.is_within_budget else 'OVER the budget'}",
         markup=False,
     )
+    if result.drift is not None and (change := describe_drift(result.drift)):
+        out.print(f"  {change}")

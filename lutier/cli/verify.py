@@ -24,7 +24,7 @@ def verify(folder: Path, seed: int | None, db: str | None, as_json: bool) -> Non
     from lutier.results import load_result, network_job
     from lutier.settings import load_settings
     from lutier.terminal import out, percent, print_json
-    from lutier.verification import verify_network
+    from lutier.verification import describe_drift, verify_network
     from lutier.workplace import open_store
     from profiler.table import LatencyTable
     from search.budget import format_ms
@@ -70,8 +70,8 @@ def verify(folder: Path, seed: int | None, db: str | None, as_json: bool) -> Non
             f" {'within the budget' if within else 'OVER the budget'}",
             markup=False,
         )
-        if verified.drift == verified.drift:  # not NaN
-            out.print(f"the machine is {_speed(verified.drift)} than when its table was measured")
+        if change := describe_drift(verified.drift):
+            out.print(change)
         if environment.id != result.environment_id:
             out.print(f"the environment has changed since the search ({result.environment_id})")
     if not within:
@@ -81,8 +81,3 @@ def verify(folder: Path, seed: int | None, db: str | None, as_json: bool) -> Non
             f"{percent(over)} over",
             "lutier profile into a new --db and search again, or a quieter machine",
         )
-
-
-def _speed(drift: float) -> str:
-    change = abs(drift - 1) * 100
-    return f"{change:.1f} % {'slower' if drift > 1 else 'faster'} now"
