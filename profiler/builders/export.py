@@ -168,38 +168,37 @@ def _(module: GlobalAvgPool, graph: GraphWriter, x: str) -> str:
     return graph.node("Flatten", graph.node("GlobalAveragePool", x), axis=1)
 
 
-def _pair(value: int | tuple[int, ...]) -> list[int]:
+_Size = int | tuple[int, ...]
+
+
+def _pair(value: _Size) -> list[int]:
     return [value, value] if isinstance(value, int) else list(value)
+
+
+def _window(kernel: _Size, stride: _Size, padding: _Size) -> dict[str, list[int]]:
+    """The attributes of a pooling node."""
+    return {
+        "kernel_shape": _pair(kernel),
+        "strides": _pair(stride),
+        "pads": [*_pair(padding), *_pair(padding)],
+    }
 
 
 @emit.register
 def _(module: nn.AvgPool2d, graph: GraphWriter, x: str) -> str:
     if module.ceil_mode or module.divisor_override is not None:
         raise InputError("a pooling layer with ceil_mode or divisor_override cannot be written")
-    padding = _pair(module.padding)
-    return graph.node(
-        "AveragePool",
-        x,
-        kernel_shape=_pair(module.kernel_size),
-        strides=_pair(module.stride),
-        pads=[*padding, *padding],
-        count_include_pad=int(module.count_include_pad),
-    )
+    window = _window(module.kernel_size, module.stride, module.padding)
+    counted = int(module.count_include_pad)
+    return graph.node("AveragePool", x, **window, count_include_pad=counted)
 
 
 @emit.register
 def _(module: nn.MaxPool2d, graph: GraphWriter, x: str) -> str:
     if module.ceil_mode or module.return_indices:
         raise InputError("a pooling layer with ceil_mode or return_indices cannot be written")
-    padding = _pair(module.padding)
-    return graph.node(
-        "MaxPool",
-        x,
-        kernel_shape=_pair(module.kernel_size),
-        strides=_pair(module.stride),
-        pads=[*padding, *padding],
-        dilations=_pair(module.dilation),
-    )
+    window = _window(module.kernel_size, module.stride, module.padding)
+    return graph.node("MaxPool", x, **window, dilations=_pair(module.dilation))
 
 
 @emit.register

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from striped_images import stripes
+from torch import nn
 
 from devices.errors import (
     BudgetError,
@@ -45,15 +46,6 @@ def small() -> ChainSpace:
 
 def matrix() -> LatencyMatrix:
     return LatencyMatrix(small(), 1.0, ((1.0, 2.0, 0.0),) * 3)
-
-
-def stripes(count: int, seed: int) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    inputs = 0.3 * torch.randn(count, 3, 8, 8, generator=generator)
-    labels = torch.arange(count) % 2
-    inputs[labels == 0, :, 3] += 2
-    inputs[labels == 1, :, :, 3] += 2
-    return inputs, labels
 
 
 def source() -> DataSource:

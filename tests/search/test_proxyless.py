@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from striped_images import stripes
 
 from devices.errors import BudgetError, DatasetError, DivergedError, InputError, UnknownNameError
 from profiler.ops import OpSpec
@@ -36,15 +36,6 @@ def small(name: str = "small") -> ChainSpace:
 def matrix() -> LatencyMatrix:
     choice = (1.0, 2.0, 0.0)
     return LatencyMatrix(small(), 0.5, (choice, (0.5,), choice, choice))
-
-
-def stripes(count: int, seed: int) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    inputs = 0.3 * torch.randn(count, 3, 8, 8, generator=generator)
-    labels = torch.arange(count) % 2
-    inputs[labels == 0, :, 3] += 2
-    inputs[labels == 1, :, :, 3] += 2
-    return inputs, labels
 
 
 def source(seed: int = 0) -> DataSource:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from striped_images import stripes
 from torch import Tensor, nn
 
 from devices.errors import DatasetError, DivergedError, InputError
@@ -23,16 +24,6 @@ from search.train import (
 )
 
 CONFIG = TrainConfig(epochs=3, batch_size=16, learning_rate=0.05)
-
-
-def stripes(count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Noisy images with a horizontal (0) or a vertical (1) stripe."""
-    generator = torch.Generator().manual_seed(seed)
-    inputs = 0.3 * torch.randn(count, 3, 8, 8, generator=generator)
-    labels = torch.arange(count) % 2
-    inputs[labels == 0, :, 3] += 2
-    inputs[labels == 1, :, :, 3] += 2
-    return inputs, labels
 
 
 def source() -> DataSource:
