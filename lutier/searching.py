@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from lutier.networks import network_job
 from lutier.progress import Bar
 from lutier.results import SearchResult, save_result
 from lutier.settings import Settings
+from lutier.terminal import err
 from lutier.verification import Verified, verify_network
 from profiler.jobs import Job
 from profiler.run import measure_now
@@ -85,11 +86,31 @@ class Bench:
         self.table: LatencyTable = load_table(settings, request.target)
         model, self.metadata = find_model(settings, self.table, request.target, self.space.name)
         self.matrix = LatencyMatrix.from_model(self.space, model)
+        self.regressed = [op.key for op in self.space.all_ops() if op not in self.table]
         self.matrix.check_budget(request.budget_ms)
         self.data: DataSource = open_data(request.data, self.space.input_shape, request.seed)
         check_data(self.data, self.space.input_shape, self.space.classes)
         self.protocol = settings.protocol()
         self.train_config = TrainConfig(epochs=request.train_epochs, seed=request.seed)
+        if not request.quiet:
+            for warning in self.warnings():
+                err.print(f"warning: {warning}", style="yellow", markup=False)
+
+    def warnings(self) -> Iterator[str]:
+        """What makes the predictions less certain than they could be, a line each."""
+        if self.regressed:
+            yield (
+                f"{len(self.regressed)} of {len(self.space.all_ops())} ops are not in the table and"
+                f" are predicted by regressors, {self.regressed[0]} for one"
+            )
+        if self.metadata.table_digest != self.table.digest:
+            yield (
+                "the table has changed since the model was fitted;"
+                f" lutier fit --target '{self.request.target}' takes the new figures in"
+            )
+        now = self.device.environment(self.request.target)
+        if changes := self.table.environment.differences(now):
+            yield f"the table was measured elsewhere or before: {'; '.join(changes)}"
 
     def measure(self, architecture: Architecture) -> tuple[float, float]:
         """Median and upper end of the interval in ms of an untrained network, measured now."""
@@ -155,6 +176,7 @@ class Bench:
                 **details,
                 "training": asdict(self.train_config),
                 "table_digest": self.table.digest,
+                "regressed_ops": self.regressed,
                 "model": {
                     "mape": self.metadata.evaluation.mape,
                     "noise_floor": self.metadata.evaluation.noise_floor,

@@ -1,0 +1,75 @@
+"""What a search says before it begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from devices.environment import Environment
+from devices.replay import ReplayDevice, write_recording
+from devices.target import Target
+from lutier.cli.profiling import run_profile
+from lutier.modelling import fit_models
+from lutier.networks import draw_networks
+from lutier.searching import Bench, Request
+from lutier.settings import Settings
+from search.spaces.mobile import mobile_tiny
+
+SPACE = mobile_tiny(width=0.25)
+NETWORKS = 30
+
+
+def record(file: Path, factor: float, chip: str) -> None:
+    """A machine whose latencies follow the FLOPs."""
+    samples = {spec.key: [factor * (0.01 + 1e-9 * spec.flops)] for spec in SPACE.all_ops()}
+    for network in draw_networks(SPACE, NETWORKS, 0):
+        ops = [spec for spec in SPACE.ops(network) if not spec.is_free]
+        samples[network.id] = [factor * sum(0.01 + 1e-9 * spec.flops for spec in ops)]
+    write_recording(file, Target.parse("cpu/onnxruntime"), Environment.of({"chip": chip}), samples)
+
+
+@pytest.fixture
+def request_(tmp_path: Path) -> Request:
+    file = tmp_path / "machine.json"
+    record(file, 1.0, "one")
+    target = Target.parse(f"replay:{file}/onnxruntime")
+    return Request(target, SPACE.name, "digits", 1.0, 0, tmp_path / "out", 1, quiet=True)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, request_: Request) -> Settings:
+    """A store with the table and the model of the recorded machine."""
+    settings = Settings(
+        home=tmp_path, db=f"sqlite:///{tmp_path / 'l.db'}", networks=NETWORKS, min_seconds=0
+    )
+    run_profile(settings, request_.target, SPACE.name, quiet=True)
+    fit_models(settings, request_.target, calibration=20)
+    return settings
+
+
+def warnings(settings: Settings, request: Request) -> list[str]:
+    with ReplayDevice(request.target.device.partition(":")[2]) as device:
+        return list(Bench(settings, request, device).warnings())
+
+
+def test_nothing_is_said_where_all_is_as_it_was(settings: Settings, request_: Request) -> None:
+    assert warnings(settings, request_) == []
+
+
+def test_a_machine_that_has_changed_is_said(
+    settings: Settings, request_: Request, tmp_path: Path
+) -> None:
+    record(tmp_path / "machine.json", 1.0, "two")
+    (line,) = warnings(settings, request_)
+    assert "chip: one -> two" in line
+
+
+def test_a_table_that_has_grown_since_the_fit_is_said(
+    settings: Settings, request_: Request, tmp_path: Path
+) -> None:
+    more = settings.model_copy(update={"max_rounds": 400})
+    record(tmp_path / "machine.json", 1.1, "one")
+    run_profile(more, request_.target, SPACE.name, quiet=True)
+    (line,) = warnings(settings, request_)
+    assert "lutier fit" in line
