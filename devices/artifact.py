@@ -9,7 +9,7 @@ from pathlib import Path
 from devices.errors import UnknownNameError
 from devices.files import write_at_once
 
-_SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}
+_SUFFIXES = {"onnx": ".onnx", "tflite": ".tflite", "torch-export": ".pt2"}
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Artifact:
     Attributes:
         path: where the file is.
         key: opaque name of what the file computes; recordings answer by it.
-        format: ``onnx`` or ``torch-export``.
+        format: ``onnx``, ``tflite`` or ``torch-export``.
         input_shape: shape of the input, the batch first.
         sha256: of the file's contents, in hex.
     """
@@ -49,7 +49,7 @@ class ArtifactFolder:
         Args:
             contents: of the file.
             key: what it computes.
-            file_format: ``onnx`` or ``torch-export``.
+            file_format: ``onnx``, ``tflite`` or ``torch-export``.
             input_shape: of its input, the batch first.
 
         Raises:

@@ -11,12 +11,13 @@ from devices.base import ExecutableModel
 from devices.environment import Environment, host_facts
 from devices.errors import InputError, UnknownNameError
 from devices.runtimes.base import HostRuntime
+from devices.runtimes.litert import LiteRt
 from devices.runtimes.onnxruntime import OnnxRuntime
 from devices.runtimes.torch import TorchRuntime
 from devices.target import Target
 
 _RUNTIMES: dict[str, HostRuntime] = {
-    runtime.name: runtime for runtime in (OnnxRuntime(), TorchRuntime())
+    runtime.name: runtime for runtime in (OnnxRuntime(), LiteRt(), TorchRuntime())
 }
 
 

@@ -16,7 +16,7 @@ from devices.target import Target
 from lutier.results import SearchResult
 from profiler.jobs import Job, make_artifact
 
-_RUNTIMES = {"onnx": "onnxruntime", "torch": "torch"}
+_RUNTIMES = {"onnx": "onnxruntime", "tflite": "litert", "torch": "torch"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def export_network(network: nn.Module, result: SearchResult, file_format: str) -
     Args:
         network: in evaluation mode.
         result: what the network is.
-        file_format: ``onnx`` or ``torch``.
+        file_format: ``onnx``, ``tflite`` or ``torch``.
     """
     runtime = _RUNTIMES[file_format]
     space = result.load_space()
@@ -60,7 +60,9 @@ def export_network(network: nn.Module, result: SearchResult, file_format: str) -
             inputs = torch.randn(batch, *space.input_shape, generator=generator)
             with torch.inference_mode():
                 expected = network(inputs)
-            given = torch.from_numpy(model.run(inputs.numpy()))
+            # TFLite takes the channels last; outputs are logits, alike everywhere.
+            laid_out = inputs.permute(0, 2, 3, 1) if file_format == "tflite" else inputs
+            given = torch.from_numpy(model.run(laid_out.contiguous().numpy()))
             largest = max(largest, float(expected.abs().max()))
             difference = max(difference, float((expected - given).abs().max()))
         model.close()

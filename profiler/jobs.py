@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from devices.artifact import Artifact, ArtifactFolder
-from devices.errors import InputError
+from devices.errors import InputError, MissingExtraError
 from profiler.builders.export import onnx_bytes, torch_export_bytes
 from profiler.builders.modules import build_op
 from profiler.ops import OpSpec
@@ -55,21 +55,37 @@ def make_artifact(job: Job, file_format: str, batch: int, folder: ArtifactFolder
 
     Args:
         job: what to write.
-        file_format: ``onnx`` or ``torch-export``.
+        file_format: ``onnx``, ``tflite`` or ``torch-export``.
         batch: fixed batch size.
         folder: where to write.
 
     Raises:
         InputError: a module that cannot be written in that format.
+        MissingExtraError: the format's writer is not installed.
     """
     with torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed: it would seed the generators of GPUs too, which nobody puts back.
         torch.default_generator.manual_seed(zlib.crc32(job.key.encode()))
         module = job.build().eval()
-    writers = {"onnx": onnx_bytes, "torch-export": torch_export_bytes}
-    if file_format not in writers:
-        raise InputError(f"no writer for model files of format {file_format!r}")
-    contents = writers[file_format](module, job.input_shape, batch)
-    return folder.add(
-        contents, key=job.key, file_format=file_format, input_shape=(batch, *job.input_shape)
-    )
+    if file_format == "tflite":
+        contents, input_shape = _tflite(module, job.input_shape, batch)
+    else:
+        writers = {"onnx": onnx_bytes, "torch-export": torch_export_bytes}
+        if file_format not in writers:
+            raise InputError(f"no writer for model files of format {file_format!r}")
+        contents = writers[file_format](module, job.input_shape, batch)
+        input_shape = (batch, *job.input_shape)
+    return folder.add(contents, key=job.key, file_format=file_format, input_shape=input_shape)
+
+
+def _tflite(
+    module: nn.Module, input_shape: tuple[int, ...], batch: int
+) -> tuple[bytes, tuple[int, ...]]:
+    """A TFLite file and its input shape, the channels last; its writer needs an extra."""
+    try:
+        from profiler.builders.tflite import nhwc, tflite_bytes
+    except ImportError as error:
+        raise MissingExtraError(
+            "TFLite files cannot be written", str(error), "pip install 'lutier[litert]'"
+        ) from error
+    return tflite_bytes(module, input_shape, batch), nhwc(input_shape, batch)

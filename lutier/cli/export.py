@@ -18,10 +18,10 @@ TOLERANCE = 1e-4
 @click.option(
     "--format",
     "file_format",
-    type=click.Choice(["onnx", "torch"]),
+    type=click.Choice(["onnx", "tflite", "torch"]),
     default="onnx",
     show_default=True,
-    help="onnx: a model for ONNX Runtime; torch: a torch.export program.",
+    help="onnx: for ONNX Runtime; tflite: for LiteRT, channels last; torch: torch.export.",
 )
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="File to write."

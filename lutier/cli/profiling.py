@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     )
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, replay:FILE, ...")
-@click.option("--runtime", default="onnxruntime", show_default=True, help="onnxruntime, torch")
+@click.option(
+    "--runtime", default="onnxruntime", show_default=True, help="onnxruntime, litert, torch"
+)
 @click.option("--threads", default=1, show_default=True, help="Threads for one inference.")
 @click.option("--batch", default=1, show_default=True, help="Samples in one inference.")
 @click.option(

@@ -18,6 +18,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from devices.errors import InputError
+from profiler.builders.dispatch import check_forward
+from profiler.builders.folding import as_array, fold
 from profiler.builders.modules import GlobalAvgPool, MBConv, Zero
 
 OPSET = 17
@@ -46,36 +48,18 @@ class GraphWriter:
         return output
 
 
-def _array(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
-    array: npt.NDArray[np.float32] = tensor.detach().to("cpu", torch.float32).numpy()
-    return array
-
-
 def _write_conv(graph: GraphWriter, x: str, conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> str:
-    weight = conv.weight.detach().double()
-    bias = weight.new_zeros(conv.out_channels) if conv.bias is None else conv.bias.detach().double()
-    if norm is not None:
-        if norm.running_var is None or norm.running_mean is None:
-            raise InputError("a batch norm without running statistics cannot be folded")
-        scale = (norm.running_var.double() + norm.eps).rsqrt()
-        if norm.weight is not None:
-            scale = scale * norm.weight.detach().double()
-        weight = weight * scale[:, None, None, None]
-        bias = (bias - norm.running_mean.double()) * scale
-        if norm.bias is not None:
-            bias = bias + norm.bias.detach().double()
-    if isinstance(conv.padding, str):
-        raise InputError(f"padding {conv.padding!r} cannot be written", hint="give it as numbers")
-    if conv.padding_mode != "zeros":
-        raise InputError(f"padding mode {conv.padding_mode!r} cannot be written")
+    weight, bias = fold(conv, norm)
+    # fold() has refused padding given by name.
+    padding = [int(pixels) for pixels in conv.padding]
     return graph.node(
         "Conv",
         x,
-        graph.weight(_array(weight)),
-        graph.weight(_array(bias)),
+        graph.weight(weight),
+        graph.weight(bias),
         kernel_shape=list(conv.kernel_size),
         strides=list(conv.stride),
-        pads=[*conv.padding, *conv.padding],
+        pads=[*padding, *padding],
         dilations=list(conv.dilation),
         group=conv.groups,
     )
@@ -98,21 +82,10 @@ def emit(module: nn.Module, graph: GraphWriter, x: str) -> str:
 def write(module: nn.Module, graph: GraphWriter, x: str) -> str:
     """:func:`emit`, for a module that computes what its writer thinks it does.
 
-    A subclass inherits the writer of its parent. Where it has a ``forward`` of its own, that
-    writer's graph would be of another function.
-
     Raises:
-        InputError: no writer, or an overridden ``forward``.
+        InputError: no writer, or a subclass with a ``forward`` of its own.
     """
-    for parent in type(module).__mro__:
-        if parent in emit.registry and issubclass(parent, nn.Module) and parent is not nn.Module:
-            if type(module).forward is not parent.forward:
-                raise InputError(
-                    f"{type(module).__name__} cannot be written to ONNX",
-                    f"it computes something else than {parent.__name__}",
-                    "register a writer with profiler.builders.export.emit.register",
-                )
-            break
+    check_forward(module, emit.registry, "ONNX")
     return emit(module, graph, x)
 
 
@@ -157,9 +130,9 @@ def _(module: nn.ReLU6, graph: GraphWriter, x: str) -> str:
 
 @emit.register
 def _(module: nn.Linear, graph: GraphWriter, x: str) -> str:
-    inputs = [x, graph.weight(_array(module.weight))]
+    inputs = [x, graph.weight(as_array(module.weight))]
     if module.bias is not None:
-        inputs.append(graph.weight(_array(module.bias)))
+        inputs.append(graph.weight(as_array(module.bias)))
     return graph.node("Gemm", *inputs, transB=1)
 
 

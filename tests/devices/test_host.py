@@ -1,4 +1,4 @@
-"""The CPU of this machine: the contract with both runtimes, and what it refuses."""
+"""The CPU of this machine: the contract with every runtime, and what it refuses."""
 
 from __future__ import annotations
 
@@ -36,6 +36,17 @@ class TestOnnxRuntime(DeviceContract):
 
     def make_artifacts(self, tmp_path: Path) -> Sequence[Artifact]:
         return artifacts(tmp_path, "onnx")
+
+
+class TestLiteRt(DeviceContract):
+    def make_device(self, tmp_path: Path) -> Device:
+        return HostDevice()
+
+    def make_target(self, device: Device) -> Target:
+        return Target.make("cpu", "litert", {})
+
+    def make_artifacts(self, tmp_path: Path) -> Sequence[Artifact]:
+        return artifacts(tmp_path, "tflite")
 
 
 class TestTorch(DeviceContract):

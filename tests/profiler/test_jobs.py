@@ -85,6 +85,6 @@ def test_a_module_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'tflite'"):
-        make_artifact(Job.of_op(SPEC), "tflite", 1, ArtifactFolder(tmp_path))
+    with pytest.raises(InputError, match="'coreml'"):
+        make_artifact(Job.of_op(SPEC), "coreml", 1, ArtifactFolder(tmp_path))
     assert list(tmp_path.iterdir()) == []

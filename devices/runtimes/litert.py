@@ -1,0 +1,131 @@
+"""LiteRT (formerly TensorFlow Lite) on this machine's CPU, with XNNPACK as it comes."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from devices.artifact import Artifact
+from devices.base import ExecutableModel, FloatArray
+from devices.errors import ArtifactError, MeasurementError, MissingExtraError
+from devices.runtimes.base import example_input, time_calls_ms
+from devices.target import Target
+
+# The maintained package first; the one before it where that is what is installed.
+_PACKAGES = (
+    ("ai-edge-litert", "ai_edge_litert.interpreter"),
+    ("tflite-runtime", "tflite_runtime.interpreter"),
+)
+_IDENTIFIER = b"TFL3"
+
+
+def _installed() -> tuple[str, Any]:
+    """Name of the installed distribution, and its interpreter module."""
+    for package, module in _PACKAGES:
+        try:
+            version(package)
+        except PackageNotFoundError:
+            continue
+        try:
+            return package, import_module(module)
+        except ImportError as error:
+            raise MissingExtraError(
+                f"{package} is installed but cannot be imported", str(error), _hint(package)
+            ) from error
+    raise MissingExtraError("LiteRT is not installed", hint="pip install 'lutier[litert]'")
+
+
+def _hint(package: str) -> str:
+    if package == "tflite-runtime":
+        return "pip install 'numpy<2', or pip install ai-edge-litert in its place"
+    return f"pip install --force-reinstall {package}"
+
+
+class LiteRt:
+    """Runs ``.tflite`` files."""
+
+    name = "litert"
+    artifact_format = "tflite"
+
+    def version(self) -> str:
+        """Distribution and version: two distributions hold this runtime."""
+        package, _ = _installed()
+        return f"{package} {version(package)}"
+
+    def load(self, artifact: Artifact, target: Target) -> ExecutableModel:
+        """Load a model; errors as in :meth:`devices.base.Device.load`."""
+        return _Model(artifact, target)
+
+
+class _Model:
+    def __init__(self, artifact: Artifact, target: Target) -> None:
+        package, module = _installed()
+        try:
+            # Held for as long as the interpreter lives: it does not copy.
+            self._contents = artifact.path.read_bytes()
+        except OSError as error:
+            raise _unloadable(artifact, error) from error
+        # A file of another kind makes some versions crash instead of raise.
+        if self._contents[4:8] != _IDENTIFIER:
+            raise ArtifactError(
+                f"LiteRT cannot load {artifact.path.name} ({artifact.key})",
+                "it is not a TFLite file",
+                "check that the file is a whole, valid .tflite model",
+            )
+        try:
+            interpreter = module.Interpreter(
+                model_content=self._contents, num_threads=target.threads
+            )
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise _unloadable(artifact, error) from error
+        except (AttributeError, ImportError, SystemError) as error:
+            # tflite-runtime was built for numpy 1: under numpy 2 it imports, and fails here.
+            raise MissingExtraError(
+                f"{package} cannot run with numpy {np.__version__}",
+                " ".join(str(error).split())[:200],
+                _hint(package),
+            ) from error
+        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        if [entry["dtype"] for entry in inputs] != [np.float32] or not outputs:
+            raise ArtifactError(
+                f"LiteRT cannot time {artifact.path.name} ({artifact.key})",
+                f"it has {len(inputs)} inputs",
+                "a model with one float32 input",
+            )
+        self._interpreter: Any = interpreter
+        self._input = int(inputs[0]["index"])
+        self._output = int(outputs[0]["index"])
+        self._key = artifact.key
+        try:
+            interpreter.set_tensor(self._input, example_input(artifact.input_shape))
+        except ValueError as error:
+            raise _unloadable(artifact, error) from error
+
+    def time_ms(self, *, warmup: int, runs: int) -> list[float]:
+        try:
+            return time_calls_ms(self._interpreter.invoke, warmup=warmup, runs=runs)
+        except (RuntimeError, ValueError) as error:
+            raise MeasurementError(
+                f"{self._key} loaded but did not run", " ".join(str(error).split())[:300]
+            ) from error
+
+    def run(self, inputs: FloatArray) -> FloatArray:
+        self._interpreter.set_tensor(self._input, inputs)
+        self._interpreter.invoke()
+        output: FloatArray = self._interpreter.get_tensor(self._output)
+        return output
+
+    def close(self) -> None:
+        self._interpreter = None
+
+
+def _unloadable(artifact: Artifact, error: Exception) -> ArtifactError:
+    return ArtifactError(
+        f"LiteRT cannot load {artifact.path.name} ({artifact.key})",
+        " ".join(str(error).split())[:300],
+        "check that the file is a whole, valid .tflite model",
+    )
