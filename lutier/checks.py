@@ -125,7 +125,7 @@ def check_store(settings: Settings) -> Iterator[Finding]:
     """Whether the database opens, and what it holds."""
     from sqlalchemy.engine import make_url
 
-    from lutier.workplace import open_store
+    from lutier.storage import open_store
 
     url = make_url(settings.db_url)
     if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():

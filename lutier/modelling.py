@@ -13,7 +13,7 @@ from latency_models.network import SumModel
 from latency_models.persist import load_model, save_model
 from lutier.networks import measured_spaces, network_samples
 from lutier.settings import Settings
-from lutier.workplace import model_folder, open_store
+from lutier.storage import model_folder, open_store
 from profiler.table import LatencyTable
 
 

@@ -123,7 +123,7 @@ def run_profile(
     """
     from devices.registry import open_target
     from lutier.progress import ProfileBar
-    from lutier.workplace import open_store
+    from lutier.storage import open_store
     from profiler.run import profile as run
     from profiler.table import LatencyTable
 

@@ -25,8 +25,8 @@ def show(target: str | None, show_ops: bool, db: str | None, as_json: bool) -> N
     """Show the latency table of a target, or which tables there are."""
     from devices.target import Target
     from lutier.settings import load_settings
+    from lutier.storage import open_store
     from lutier.terminal import out, percent, print_json
-    from lutier.workplace import open_store
     from profiler.table import LatencyTable
 
     settings = load_settings({"db": db})
@@ -75,8 +75,8 @@ def record(target: str, output: Path, db: str | None) -> None:
     from devices.replay import write_recording
     from devices.target import Target
     from lutier.settings import load_settings
+    from lutier.storage import open_store
     from lutier.terminal import out
-    from lutier.workplace import open_store
     from profiler.table import LatencyTable
 
     wanted = Target.parse(target)

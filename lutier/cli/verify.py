@@ -23,9 +23,9 @@ def verify(folder: Path, seed: int | None, db: str | None, as_json: bool) -> Non
     from devices.registry import open_target
     from lutier.results import load_result, network_job
     from lutier.settings import load_settings
+    from lutier.storage import open_store
     from lutier.terminal import out, percent, print_json
     from lutier.verification import describe_drift, verify_network
-    from lutier.workplace import open_store
     from profiler.table import LatencyTable
     from search.budget import format_ms
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from devices.target import Target
 from lutier.settings import Settings
-from lutier.workplace import model_folder, models_folder
+from lutier.storage import model_folder, models_folder
 
 CPU = Target.parse("cpu/onnxruntime?threads=1")
 
