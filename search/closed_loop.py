@@ -19,7 +19,8 @@ from search.derive import derive
 from search.expected_latency import LatencyMatrix
 
 Measure = Callable[[Architecture], tuple[float, float]]
-"""Measures a network: median in ms, and upper end of its confidence interval in ms."""
+"""Measures a network: median in ms, and the most to allow for it in ms, e.g. the upper end of its
+confidence interval."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Round:
         asked_ms: budget it was derived under.
         predicted_ms: by the latency model.
         measured_ms: median on the device.
-        upper_ms: upper end of the measured median's confidence interval.
+        upper_ms: the most to allow for it; this is what the budget is compared with.
     """
 
     architecture: Architecture

@@ -41,7 +41,9 @@ def verify(folder: Path, seed: int | None, db: str | None, as_json: bool) -> Non
         except MissingTableError:
             table = None
         job = network_job(folder, result)
-        verified = verify_network(job, ops, device, target, protocol, table, settings.seed)
+        verified = verify_network(
+            job, ops, device, target, protocol, table, result.budget_ms, settings.seed
+        )
     summary = verified.summary
     within = summary.median_ms <= result.budget_ms
     if as_json:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from devices.target import Target
 from lutier.networks import network_job
 from lutier.verification import MAX_ANCHORS, describe_drift, verify_network
 from profiler.protocol import Protocol
+from profiler.run import Measured, measure_now
 from profiler.table import LatencyTable
 from search.spaces.mobile import mobile_tiny
 
@@ -47,6 +49,27 @@ def test_without_a_table_nothing_is_said_of_drift(tmp_path: Path) -> None:
     device, target, _ = recorded(tmp_path, 1.0)
     job, ops = network_job(SPACE, NETWORK), SPACE.ops(NETWORK)
     assert math.isnan(verify_network(job, ops, device, target, PROTOCOL, None).drift)
+
+
+def test_a_network_over_its_budget_is_measured_again_and_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, target, table = recorded(tmp_path, 1.0)
+    job, ops = network_job(SPACE, NETWORK), SPACE.ops(NETWORK)
+    protocols: list[Protocol] = []
+
+    def spy(*arguments: Any, **named: Any) -> dict[str, Measured]:
+        protocols.append(arguments[3])
+        return measure_now(*arguments, **named)
+
+    monkeypatch.setattr("lutier.verification.measure_now", spy)
+    short = Protocol(min_rounds=2, max_rounds=2, min_seconds=0.01)
+    verify_network(job, ops, device, target, short, table, budget_ms=1.26)
+    assert [protocol.min_seconds for protocol in protocols] == [0.01]
+    protocols.clear()
+    verified = verify_network(job, ops, device, target, short, table, budget_ms=1.24)
+    assert [protocol.min_seconds for protocol in protocols] == [0.01, 0.02, 0.04]
+    assert verified.summary.median_ms == 1.25
 
 
 def test_there_are_more_ops_than_anchors() -> None:
