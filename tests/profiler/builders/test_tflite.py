@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 import torch
 from ai_edge_litert.interpreter import Interpreter
+from op_examples import KEYS, inputs, trained
 from torch import nn
 
 from devices.errors import InputError
@@ -16,27 +17,6 @@ from profiler.builders.modules import build_chain, build_op
 from profiler.builders.tflite import Graph, emit, tflite_bytes
 from profiler.ops import OpSpec, kinds
 
-KEYS = [
-    "conv/3x32x32/out=16,kernel=3,stride=2",
-    "conv/5x9x14/out=7,kernel=5,stride=2,activation=relu",
-    "conv/8x1x1/out=12,kernel=1,activation=none",
-    "conv/2x3x2/out=3,kernel=7,stride=3",
-    "depthwise_conv/6x15x11/kernel=3,stride=2",
-    "depthwise_conv/4x2x3/kernel=5,stride=4,activation=none",
-    "mbconv/8x16x16/out=8,kernel=3,stride=1,expand=6",
-    "mbconv/8x13x7/out=8,kernel=7,stride=2,expand=3",
-    "mbconv/16x9x9/out=16,kernel=5,stride=1,expand=1",
-    "avg_pool/4x9x6/kernel=3,stride=2",
-    "avg_pool/4x8x8/kernel=3,stride=2",
-    "avg_pool/4x2x2/kernel=7",
-    "max_pool/4x9x6/kernel=3,stride=2",
-    "max_pool/3x5x5/kernel=5,stride=3",
-    "global_avg_pool/12x7x5/",
-    "linear/33/out=10",
-    "identity/4x9x6/",
-    "zero/4x9x6/",
-    "zero/4x9x6/stride=2",
-]
 NETWORK = [
     "conv/3x32x32/out=8,kernel=3,stride=2",
     "mbconv/8x16x16/out=8,kernel=3,expand=1",
@@ -46,21 +26,6 @@ NETWORK = [
     "global_avg_pool/20x8x8/",
     "linear/20/out=10",
 ]
-
-
-def trained(module: nn.Module) -> nn.Module:
-    """The module with statistics as after some training: none is 0 or 1."""
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, tensor in module.state_dict().items():
-            if tensor.is_floating_point():
-                drawn = torch.rand(tensor.shape, generator=generator)
-                tensor.copy_(drawn + 0.5 if name.endswith("running_var") else drawn - 0.4)
-    return module.eval()
-
-
-def images(shape: tuple[int, ...], batch: int) -> torch.Tensor:
-    return 3 * torch.randn(batch, *shape, generator=torch.Generator().manual_seed(1))
 
 
 def opened(data: bytes) -> Any:
@@ -97,7 +62,7 @@ def test_every_kind_of_op_is_written_here() -> None:
 def test_an_op_computes_what_torch_computes(key: str, batch: int) -> None:
     spec = OpSpec.parse(key)
     module = trained(build_op(spec))
-    x = images(spec.input_shape, batch)
+    x = inputs(spec.input_shape, batch)
     with torch.inference_mode():
         agree(run(tflite_bytes(module, spec.input_shape, batch), x), module(x).numpy())
 
@@ -105,7 +70,7 @@ def test_an_op_computes_what_torch_computes(key: str, batch: int) -> None:
 def test_a_network_computes_what_torch_computes() -> None:
     specs = [OpSpec.parse(key) for key in NETWORK]
     module = trained(build_chain(specs))
-    x = images(specs[0].input_shape, 2)
+    x = inputs(specs[0].input_shape, 2)
     with torch.inference_mode():
         agree(run(tflite_bytes(module, specs[0].input_shape, 2), x), module(x).numpy())
 
@@ -165,5 +130,5 @@ def test_a_writer_can_be_registered() -> None:
     def _(module: Twice, graph: Graph, x: int) -> int:
         return graph.add("ADD", [x, x], graph.shape(x))
 
-    x = images((2, 3, 3), 1)
+    x = inputs((2, 3, 3), 1)
     agree(run(tflite_bytes(Twice(), (2, 3, 3)), x), (x + x).numpy())
