@@ -29,9 +29,9 @@ lint: .venv/dev.stamp ## format, lint, types and the layers between the packages
 	$(BIN)/lint-imports --no-logo
 
 test: lint ## lint, then the tests (PYTEST="-k name" hands arguments on)
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
 
-bench: .venv/demo.stamp ## run every script in benchmarks/; results in runs/bench/*.json
+bench: .venv/dev.stamp ## run every script in benchmarks/; results in runs/bench/*.json
 	@mkdir -p runs/bench; failed=; \
 	for script in benchmarks/[a-z]*.py; do \
 		test -e "$$script" || { echo "benchmarks/ holds no script"; break; }; \

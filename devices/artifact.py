@@ -14,7 +14,7 @@ _SUFFIXES = {"onnx": ".onnx", "tflite": ".tflite", "torch-export": ".pt2"}
 
 @dataclass(frozen=True)
 class Artifact:
-    """A model file with one float32 input, and what it is called.
+    """A model file with one input, float32 or (quantised) 8-bit, and what it is called.
 
     Attributes:
         path: where the file is.

@@ -14,10 +14,12 @@ from devices.runtimes.base import HostRuntime
 from devices.runtimes.litert import LiteRt
 from devices.runtimes.onnxruntime import OnnxRuntime
 from devices.runtimes.torch import TorchRuntime
+from devices.runtimes.torch_compile import CompiledTorchRuntime
 from devices.target import Target
 
 _RUNTIMES: dict[str, HostRuntime] = {
-    runtime.name: runtime for runtime in (OnnxRuntime(), LiteRt(), TorchRuntime())
+    runtime.name: runtime
+    for runtime in (OnnxRuntime(), LiteRt(), TorchRuntime(), CompiledTorchRuntime())
 }
 
 
@@ -67,10 +69,11 @@ class HostDevice:
         """Chip, cores, governor, and the runtime's version.
 
         Raises:
-            InputError: more threads than the machine has cores.
+            InputError: more threads than the machine has cores, or an option the runtime does not
+                have.
         """
         runtime = self._runtime(target.runtime)
-        _check_threads(target)
+        refuse_target(runtime, target)
         return Environment.of(
             {**host_facts(), "runtime": runtime.name, "runtime_version": runtime.version()}
         )
@@ -80,15 +83,12 @@ class HostDevice:
 
         Raises:
             ArtifactError: a file the runtime cannot load.
-            InputError: more threads than the machine has cores, or a file of another format.
+            InputError: more threads than the machine has cores, an option the runtime does not
+                have, or a file of another format.
         """
         runtime = self._runtime(target.runtime)
-        _check_threads(target)
-        if artifact.format != runtime.artifact_format:
-            raise InputError(
-                f"{artifact.key} is a file of format {artifact.format}",
-                f"{runtime.name} loads {runtime.artifact_format}",
-            )
+        refuse_target(runtime, target)
+        refuse_file(runtime, artifact)
         return runtime.load(artifact, target)
 
     def close(self) -> None:
@@ -101,7 +101,18 @@ class HostDevice:
         self.close()
 
 
-def _check_threads(target: Target) -> None:
+def refuse_file(runtime: HostRuntime, artifact: Artifact) -> None:
+    """Raise :class:`InputError` where a file is of a format the runtime does not load."""
+    if artifact.format != runtime.artifact_format:
+        raise InputError(
+            f"{artifact.key} is a file of format {artifact.format}",
+            f"{runtime.name} loads {runtime.artifact_format}",
+        )
+
+
+def refuse_target(runtime: HostRuntime, target: Target) -> None:
+    """Raise :class:`InputError` where a target asks for what runtime or machine do not have."""
+    target.refuse_options(runtime.name, sorted(runtime.options))
     cores = os.cpu_count() or 1
     if target.threads > cores:
         raise InputError(f"threads={target.threads}", f"this machine has {cores} cores")

@@ -1,4 +1,4 @@
-"""Devices by name: ``cpu``, ``replay:FILE``, or a plug-in's."""
+"""Devices by name: ``cpu``, ``cuda:0``, ``replay:FILE``, ``ssh:HOST``, or a plug-in's."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 
 from devices.base import Device
+from devices.cuda import CudaDevice
 from devices.errors import UnknownNameError
 from devices.host import HostDevice
 from devices.replay import ReplayDevice
+from devices.ssh import SshDevice
 from devices.target import Target
 
 ENTRY_POINT_GROUP = "lutier.devices"
-_BUILT_IN: dict[str, Callable[[str], Device]] = {"cpu": HostDevice, "replay": ReplayDevice}
+_BUILT_IN: dict[str, Callable[[str], Device]] = {
+    "cpu": HostDevice,
+    "cuda": CudaDevice,
+    "replay": ReplayDevice,
+    "ssh": SshDevice,
+}
 
 
 def device_names() -> tuple[str, ...]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 from urllib.parse import parse_qsl, quote
 
 from devices.errors import InputError, UnknownNameError
@@ -13,6 +15,15 @@ from devices.errors import InputError, UnknownNameError
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _LARGEST = 1024
 _EXAMPLE = "cpu/onnxruntime?threads=1"
+CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "precision": ("float32", "int8"),
+        "layout": ("contiguous", "channels_last"),
+        "graph": ("off", "on"),
+    }
+)
+"""Values of the options that are words, the default first. Not every runtime has every option."""
+_OPTIONS = ("threads", "batch", *CHOICES)
 
 
 @dataclass(frozen=True, order=True)
@@ -27,12 +38,18 @@ class Target:
         runtime: ``onnxruntime``, ``torch``, ...
         threads: threads the runtime may use for one inference.
         batch: samples in one inference.
+        precision: ``float32``, or ``int8`` for weights and activations quantised after training.
+        layout: of activations in memory, ``contiguous`` (NCHW) or ``channels_last`` (NHWC).
+        graph: ``on`` captures the work of one inference once and replays it (CUDA graphs).
     """
 
     device: str
     runtime: str
     threads: int = 1
     batch: int = 1
+    precision: str = "float32"
+    layout: str = "contiguous"
+    graph: str = "off"
 
     @classmethod
     def make(cls, device: str, runtime: str, options: Mapping[str, str | int]) -> Target:
@@ -55,12 +72,12 @@ class Target:
             raise InputError(f"device {device!r} has an empty address", hint=_EXAMPLE)
         if not _NAME.fullmatch(runtime):
             raise InputError(f"runtime {runtime[:80]!r} is not a name", hint=_EXAMPLE)
-        values = {"threads": 1, "batch": 1}
+        checked: dict[str, Any] = {}
         for name, value in options.items():
-            if name not in values:
-                raise UnknownNameError.of("target option", name, values)
-            values[name] = _count(name, value)
-        return cls(device, runtime, **values)
+            if name not in _OPTIONS:
+                raise UnknownNameError.of("target option", name, _OPTIONS)
+            checked[name] = _word(name, value) if name in CHOICES else _count(name, value)
+        return cls(device, runtime, **checked)
 
     @classmethod
     def parse(cls, text: str) -> Target:
@@ -85,9 +102,27 @@ class Target:
         return cls.make(device, runtime, options)
 
     @property
-    def options(self) -> dict[str, int]:
+    def options(self) -> dict[str, int | str]:
         """The options as they are written: threads always, the others where not the default."""
-        return {"threads": self.threads, **({"batch": self.batch} if self.batch != 1 else {})}
+        options: dict[str, int | str] = {"threads": self.threads}
+        if self.batch != 1:
+            options["batch"] = self.batch
+        for name, (default, *_) in CHOICES.items():
+            if getattr(self, name) != default:
+                options[name] = getattr(self, name)
+        return options
+
+    def refuse_options(self, runtime: str, known: Collection[str]) -> None:
+        """Raise :class:`InputError` where an option is set that a runtime does not have.
+
+        Args:
+            runtime: what to call it.
+            known: names of :data:`CHOICES` that it has.
+        """
+        for name, value in self.options.items():
+            if name in CHOICES and name not in known:
+                has = ", ".join(known) or "none but threads and batch"
+                raise InputError(f"{name}={value}", f"{runtime} has no option {name}; it has {has}")
 
     def __str__(self) -> str:
         query = "&".join(f"{name}={quote(str(value))}" for name, value in self.options.items())
@@ -96,8 +131,17 @@ class Target:
     @property
     def flags(self) -> str:
         """The target as flags of ``lutier profile``."""
-        options = "".join(f" --{name} {value}" for name, value in self.options.items())
+        options = "".join(
+            f" --option {name}={value}" if name in CHOICES else f" --{name} {value}"
+            for name, value in self.options.items()
+        )
         return f"--device {shlex.quote(self.device)} --runtime {self.runtime}{options}"
+
+
+def _word(name: str, value: str | int) -> str:
+    if value not in CHOICES[name]:
+        raise UnknownNameError.of(name, str(value)[:40], CHOICES[name])
+    return str(value)
 
 
 def _count(name: str, value: str | int) -> int:

@@ -17,11 +17,14 @@ import pandas as pd
 from latency_models.base import FloatArray
 from profiler.ops import Kind, Layer, OpSpec, kind_of
 
-FEATURE_SCHEMA_VERSION = 1
+FEATURE_SCHEMA_VERSION = 2
 """Raised whenever a feature is added, removed, reordered or counted differently."""
 
 # Attributes that change which code runs, not only how often: nothing can be said between values.
-_LEVEL_ATTRIBUTES = frozenset({"kernel", "stride"})
+_LEVEL_ATTRIBUTES = frozenset({"kernel", "stride", "groups"})
+# ``out`` is the output's first axis, which is a feature already; what ``expand_conv`` adds is in
+# the costs and in ``has_expansion``.
+_TOLD_ELSEWHERE = frozenset({"out", "expand_conv"})
 
 
 @dataclass(frozen=True)
@@ -81,10 +84,11 @@ def _is(name: str, choice: str) -> Callable[[OpSpec], float]:
 def _attribute_features(kind: Kind) -> Iterable[Feature]:
     for attribute in sorted(kind.attributes, key=lambda attribute: attribute.name):
         name = attribute.name
+        if name in _TOLD_ELSEWHERE:
+            continue
         for choice in attribute.choices:
             yield Feature(f"{name}_{choice}", "1", _is(name, choice), True, True)
-        # ``out`` is the output's first axis, which is a feature already.
-        if not attribute.choices and name != "out":
+        if not attribute.choices:
             yield Feature(name, "1", _integer(name), name in _LEVEL_ATTRIBUTES, True)
 
 
@@ -108,6 +112,7 @@ def _mbconv_features() -> Iterable[Feature]:
     yield Feature("depthwise_flops", "FLOP", lambda spec: float(_convolutions(spec)[-2].flops))
     yield Feature("project_flops", "FLOP", lambda spec: float(_convolutions(spec)[-1].flops))
     yield Feature("has_expansion", "1", lambda spec: float(_has_expansion(spec)), is_level=True)
+    yield Feature("has_squeeze", "1", lambda spec: float(spec.integer("squeeze") > 0), True, True)
     yield Feature(
         "has_residual", "1", lambda spec: float(spec.layers[-1].name == "add"), is_level=True
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -47,6 +48,7 @@ def run_checks(settings: Settings) -> list[Finding]:
         check_packages,
         check_runtimes,
         check_machine,
+        check_ssh,
         check_store,
     ]
     return [finding for check in checks for finding in check(settings)]
@@ -121,6 +123,20 @@ def check_machine(settings: Settings) -> Iterator[Finding]:
         )
 
 
+def check_ssh(settings: Settings) -> Iterator[Finding]:
+    """Whether other machines can be reached: ``ssh:HOST`` goes through OpenSSH's client."""
+    ssh = shutil.which("ssh")
+    if ssh:
+        yield Finding("ssh", "ok", f"{ssh}: ssh:HOST measures another machine")
+    else:
+        yield Finding(
+            "ssh",
+            "warn",
+            "not found: ssh:HOST cannot be measured",
+            "sudo apt-get install openssh-client",
+        )
+
+
 def check_store(settings: Settings) -> Iterator[Finding]:
     """Whether the database opens, and what it holds."""
     from sqlalchemy.engine import make_url
@@ -129,7 +145,7 @@ def check_store(settings: Settings) -> Iterator[Finding]:
 
     url = make_url(settings.db_url)
     if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
-        yield Finding("database", "ok", f"{settings.db_url}: made by the first lutier profile")
+        yield Finding("database", "ok", f"{settings.shown_db}: made by the first lutier profile")
         return
     try:
         with open_store(settings) as store:
@@ -138,4 +154,4 @@ def check_store(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", "fail", f"{error.what}: {error.why}", error.hint)
         return
     held = ", ".join(f"{name} ({count})" for name, count in targets.items()) or "no table yet"
-    yield Finding("database", "ok", f"{settings.db_url}: {held}")
+    yield Finding("database", "ok", f"{settings.shown_db}: {held}")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from devices.errors import InputError
 from latency_models.fit import NetworkSample
 from profiler.jobs import Job
 from profiler.table import LatencyTable
@@ -43,8 +44,12 @@ def draw_networks(space: ChainSpace, count: int, seed: int) -> list[Architecture
 
 
 def measured_spaces(table: LatencyTable) -> list[str]:
-    """Names of the spaces that a table has whole networks of, sorted."""
-    return sorted({Architecture.parse(key).space for key in table.networks})
+    """Names of the spaces that a table has whole networks of, sorted.
+
+    Networks of no space known here, such as those of an imported table, are left out.
+    """
+    names = {found.space for found in map(_architecture, table.networks) if found}
+    return sorted(name for name in names if _is_space(name))
 
 
 def network_samples(table: LatencyTable, space_name: str) -> list[NetworkSample]:
@@ -52,10 +57,26 @@ def network_samples(table: LatencyTable, space_name: str) -> list[NetworkSample]
     space = open_space(space_name)
     samples = []
     for key, latency_ms in sorted(table.networks.items()):
-        architecture = Architecture.parse(key)
-        if architecture.space == space.name:
+        architecture = _architecture(key)
+        if architecture is not None and architecture.space == space.name:
             samples.append(NetworkSample(key, space.ops(architecture), latency_ms))
     return samples
+
+
+def _architecture(key: str) -> Architecture | None:
+    """The architecture of a network's key; ``None`` where it is a name of another kind."""
+    try:
+        return Architecture.parse(key)
+    except InputError:
+        return None
+
+
+def _is_space(name: str) -> bool:
+    try:
+        open_space(name)
+    except InputError:
+        return False
+    return True
 
 
 def summarise_failures(failed: Iterable[tuple[str, str]], most: int = 3) -> str:

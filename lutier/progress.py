@@ -16,7 +16,7 @@ from rich.progress import (
 )
 
 from lutier.terminal import err, percent
-from profiler.events import Event, Failed, Prepared, RoundEnded, Visited
+from profiler.events import Event, Failed, Prepared, RoundEnded, Visited, Waiting
 from profiler.protocol import Protocol
 
 LOG_INTERVAL_S = 15.0
@@ -110,6 +110,9 @@ class ProfileBar(Bar):
                     total=event.models * self._rounds(event.round),
                     label=f"measuring, round {event.round}, split-half error {error}",
                 )
+            case Waiting():
+                hosts = ", ".join(event.hosts)
+                self.say(f"waiting for {event.count} that are being measured on {hosts}")
             case Failed():
                 self.say(f"failed: {event.key}: {event.reason}")
 

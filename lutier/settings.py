@@ -54,8 +54,16 @@ class Settings(BaseModel):
 
     @property
     def db_url(self) -> str:
-        """URL of the database."""
+        """URL of the database, its password included."""
         return self.db or f"sqlite:///{self.home / 'lutier.db'}"
+
+    @property
+    def shown_db(self) -> str:
+        """URL of the database to be shown: without its password."""
+        scheme, separator, rest = self.db_url.partition("://")
+        login, at, place = rest.rpartition("@")
+        user, colon, _ = login.partition(":")
+        return f"{scheme}{separator}{user}{':***' if colon else ''}{at}{place}"
 
 
 def load_settings(

@@ -46,7 +46,20 @@ class Failed:
     reason: str
 
 
-Event = Prepared | Visited | RoundEnded | Failed
+@dataclass(frozen=True)
+class Waiting:
+    """Nothing is left to measure but what other processes are measuring just now.
+
+    Attributes:
+        count: how many ops and networks that is.
+        hosts: names of the machines of these processes.
+    """
+
+    count: int
+    hosts: tuple[str, ...]
+
+
+Event = Prepared | Visited | RoundEnded | Failed | Waiting
 Listener = Callable[[Event], None]
 
 

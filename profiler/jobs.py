@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -16,6 +18,7 @@ from profiler.builders.export import onnx_bytes, torch_export_bytes
 from profiler.builders.modules import build_op
 from profiler.ops import OpSpec
 
+FloatArray = npt.NDArray[np.float32]
 Role = Literal["op", "network"]
 
 
@@ -47,7 +50,14 @@ class Job:
         return cls(spec.key, "op", lambda: build_op(spec), spec.input_shape)
 
 
-def make_artifact(job: Job, file_format: str, batch: int, folder: ArtifactFolder) -> Artifact:
+def make_artifact(
+    job: Job,
+    file_format: str,
+    batch: int,
+    folder: ArtifactFolder,
+    precision: str = "float32",
+    samples: Sequence[FloatArray] | None = None,
+) -> Artifact:
     """Write the model file of a job.
 
     Weights that the builder leaves to chance are drawn from a seed made of the key, so that the
@@ -58,16 +68,24 @@ def make_artifact(job: Job, file_format: str, batch: int, folder: ArtifactFolder
         file_format: ``onnx``, ``tflite`` or ``torch-export``.
         batch: fixed batch size.
         folder: where to write.
+        precision: ``float32``, or ``int8`` (``onnx`` and ``tflite`` only).
+        samples: for int8, inputs of shape ``(batch, *input_shape)`` from which the ranges of
+            activations are taken; random ones where None, which is all that a latency needs.
 
     Raises:
-        InputError: a module that cannot be written in that format.
+        InputError: a module that cannot be written in that format, or a format without int8.
+        ArtifactError: an op that cannot be quantised.
         MissingExtraError: the format's writer is not installed.
     """
     with torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed: it would seed the generators of GPUs too, which nobody puts back.
         torch.default_generator.manual_seed(zlib.crc32(job.key.encode()))
         module = job.build().eval()
-    if file_format == "tflite":
+    if precision != "float32":
+        if samples is None:
+            samples = normal_samples((batch, *job.input_shape))
+        contents, input_shape = _int8(module, job.input_shape, batch, file_format, samples)
+    elif file_format == "tflite":
         contents, input_shape = _tflite(module, job.input_shape, batch)
     else:
         writers = {"onnx": onnx_bytes, "torch-export": torch_export_bytes}
@@ -76,6 +94,41 @@ def make_artifact(job: Job, file_format: str, batch: int, folder: ArtifactFolder
         contents = writers[file_format](module, job.input_shape, batch)
         input_shape = (batch, *job.input_shape)
     return folder.add(contents, key=job.key, file_format=file_format, input_shape=input_shape)
+
+
+def normal_samples(shape: tuple[int, ...], count: int = 4) -> list[FloatArray]:
+    """Seeded standard normal inputs to quantise a model with whose answers do not matter."""
+    generator = np.random.default_rng(0)
+    return [generator.standard_normal(shape, dtype=np.float32) for _ in range(count)]
+
+
+def _int8(
+    module: nn.Module,
+    input_shape: tuple[int, ...],
+    batch: int,
+    file_format: str,
+    samples: Sequence[FloatArray],
+) -> tuple[bytes, tuple[int, ...]]:
+    """An int8 file and its input shape."""
+    if file_format == "onnx":
+        from profiler.builders.quantise_onnx import int8_onnx_bytes
+
+        return int8_onnx_bytes(onnx_bytes(module, input_shape, batch), samples)
+    if file_format != "tflite":
+        raise InputError(
+            f"model files of format {file_format!r} are not written in int8",
+            hint="runtime onnxruntime or litert",
+        )
+    contents, shape = _tflite(module, input_shape, batch)
+    try:
+        from profiler.builders.quantise_tflite import int8_tflite_bytes
+    except ImportError as error:
+        raise MissingExtraError(
+            "TFLite files cannot be quantised", str(error), "pip install 'lutier[litert]'"
+        ) from error
+    if len(input_shape) == 3:
+        samples = [np.ascontiguousarray(sample.transpose(0, 2, 3, 1)) for sample in samples]
+    return int8_tflite_bytes(contents, samples), shape
 
 
 def _tflite(

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from devices.artifact import ArtifactFolder
+from devices.artifact import Artifact, ArtifactFolder
 from devices.base import Device, LoadedModel
 from devices.environment import Environment
 from devices.errors import ArtifactError, MeasurementError, MissingEntryError
 from devices.target import Target
-from profiler.events import Failed, Listener, Prepared, ignore
+from profiler.claims import CLAIM_SECONDS, Claims
+from profiler.events import Event, Failed, Listener, Prepared, RoundEnded, ignore
 from profiler.jobs import Job, make_artifact
 from profiler.measure import measure_rounds
-from profiler.plan import Plan, make_plan
+from profiler.plan import make_plan
 from profiler.protocol import Protocol
 from profiler.quality import Summary, split_half_error, summarise
 from profiler.storage.database import MeasurementStore
@@ -38,6 +39,7 @@ class ProfileResult:
         stored_before: of these, how many were in the store already.
         measured: summaries of what was measured now, by key.
         failed: reasons of what could not be measured, by key, earlier failures included.
+        elsewhere: keys that other processes measured meanwhile.
     """
 
     target: Target
@@ -46,6 +48,7 @@ class ProfileResult:
     stored_before: int
     measured: dict[str, Summary]
     failed: dict[str, str]
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def split_half_error(self) -> float:
@@ -63,11 +66,13 @@ def profile(
     seed: int = 0,
     retry_failed: bool = False,
     on_event: Listener = ignore,
+    claim_seconds: float = CLAIM_SECONDS,
 ) -> ProfileResult:
     """Measure what the store lacks of some jobs.
 
     Every visit is committed as soon as it is made. Killing this at any instant loses at most the
-    visit in flight, and calling it again goes on where it was.
+    visit in flight, and calling it again goes on where it was. Several processes may do this at
+    once, each on a machine of its own with the same environment: each job is measured by one.
 
     Args:
         jobs: ops and networks; measured together, in the same shuffled rounds.
@@ -78,26 +83,38 @@ def profile(
         seed: of the order of visits.
         retry_failed: whether to try again what failed before.
         on_event: told what happens.
+        claim_seconds: without a sign of life for this long, others take over what this measures.
 
     Raises:
         DeviceError: the device went away. What was measured is stored.
+        StoreError: the store went away. What was measured is stored.
     """
     environment = device.environment(target)
     plan = make_plan(jobs, store, target, environment, protocol, retry_failed=retry_failed)
-    run = _Run(device, target, environment, store, protocol, on_event, len(plan.todo))
     generator = np.random.default_rng(seed)
     order = [plan.todo[i] for i in generator.permutation(len(plan.todo))]
-    for start in range(0, len(order), MAX_LOADED):
-        run.measure(order[start : start + MAX_LOADED], generator)
-    failed = {**_earlier_failures(plan, store, target, environment), **run.failed}
-    return ProfileResult(target, environment, plan.planned, len(plan.stored), run.measured, failed)
+    claims = Claims(
+        store, target, environment, protocol, seconds=claim_seconds, retry_failed=retry_failed
+    )
+    run = _Run(device, target, environment, store, protocol, claims, on_event, len(order))
+    if order:
+        with claims:
+            while batch := claims.take(run.left(order), MAX_LOADED, on_event):
+                run.measure(batch, generator)
+    others = [job.key for job in run.left(order)]
+    failed = {**_failures([*plan.failed, *others], store, target, environment), **run.failed}
+    elsewhere = tuple(key for key in others if key not in failed)
+    return ProfileResult(
+        target, environment, plan.planned, len(plan.stored), run.measured, failed, elsewhere
+    )
 
 
-def _earlier_failures(
-    plan: Plan, store: MeasurementStore, target: Target, environment: Environment
+def _failures(
+    keys: Sequence[str], store: MeasurementStore, target: Target, environment: Environment
 ) -> dict[str, str]:
-    reasons = store.failures(target, environment.id) if plan.failed else {}
-    return {key: reasons.get(key, "") for key in plan.failed}
+    """Reasons of those of some keys that have failed, earlier or elsewhere."""
+    reasons = store.failures(target, environment.id) if keys else {}
+    return {key: reasons[key] for key in keys if key in reasons}
 
 
 class _Run:
@@ -110,6 +127,7 @@ class _Run:
         environment: Environment,
         store: MeasurementStore,
         protocol: Protocol,
+        claims: Claims,
         on_event: Listener,
         total: int,
     ) -> None:
@@ -118,11 +136,16 @@ class _Run:
         self.environment = environment
         self.store = store
         self.protocol = protocol
+        self.claims = claims
         self.on_event = on_event
         self.total = total
         self.prepared = 0
         self.measured: dict[str, Summary] = {}
         self.failed: dict[str, str] = {}
+
+    def left(self, jobs: Sequence[Job]) -> list[Job]:
+        """Those jobs that this run has neither measured nor failed to measure."""
+        return [job for job in jobs if job.key not in self.measured and job.key not in self.failed]
 
     def measure(self, jobs: Sequence[Job], generator: np.random.Generator) -> None:
         """Measure a group of jobs in common rounds."""
@@ -136,7 +159,7 @@ class _Run:
                 model = self._load(job, artifacts, ids)
                 if model is not None:
                     stack.callback(model.close)
-                    models[job.key] = model
+                    models[job.key] = self.claims.guard(job.key, model)
                 self.prepared += 1
                 self.on_event(Prepared(job.key, self.prepared, self.total))
             visits = {key: self.store.visits_ms(ids[key]) for key in models}
@@ -145,32 +168,54 @@ class _Run:
                 visits,
                 self.protocol,
                 generator,
-                keep=lambda key, number, samples: self.store.add_visit(ids[key], number, samples),
-                on_failure=lambda key, reason: self._fail(ids[key], key, reason),
-                on_event=self.on_event,
+                keep=self.claims.add_visit,
+                on_failure=self._fail,
+                on_event=lambda event: self._tell(event, list(models)),
             )
             for key in models:
-                if key not in self.failed:
-                    self.measured[key] = summarise(visits[key])
-                    self.store.finish(ids[key], self.measured[key])
+                if key not in self.failed and self.claims.holds(key):
+                    summary = summarise(visits[key])
+                    if self.claims.finish(key, summary):
+                        self.measured[key] = summary
+
+    def _tell(self, event: Event, keys: Sequence[str]) -> None:
+        # Later than this it may be over any moment: handing over would cost more than it saves.
+        if isinstance(event, RoundEnded) and event.round < self.protocol.min_rounds:
+            self.claims.share(keys)
+        self.on_event(event)
 
     def _load(self, job: Job, folder: ArtifactFolder, ids: dict[str, int]) -> LoadedModel | None:
         file_format = self.device.artifact_format(self.target.runtime)
-        artifact = make_artifact(job, file_format, self.target.batch, folder)
+        artifact, refusal = self._write(job, file_format, folder)
+        digest = artifact.sha256 if artifact else None
         measurement_id = self.store.begin(
-            job.key, job.role, self.target, self.environment, self.protocol, artifact.sha256
+            job.key, job.role, self.target, self.environment, self.protocol, digest
         )
         ids[job.key] = measurement_id
+        if artifact is None:
+            self._fail(job.key, refusal)
+            return None
         try:
             return self.device.load(artifact, self.target)
         except (ArtifactError, MeasurementError, MissingEntryError) as error:
-            self._fail(measurement_id, job.key, str(error))
+            self._fail(job.key, str(error))
             return None
 
-    def _fail(self, measurement_id: int, key: str, reason: str) -> None:
-        self.store.fail(measurement_id, reason)
-        self.failed[key] = reason
-        self.on_event(Failed(key, reason))
+    def _write(
+        self, job: Job, file_format: str, folder: ArtifactFolder
+    ) -> tuple[Artifact | None, str]:
+        """The model file of a job, or None and why there is none in the target's precision."""
+        target = self.target
+        try:
+            return make_artifact(job, file_format, target.batch, folder, target.precision), ""
+        except ArtifactError as error:
+            return None, str(error)
+
+    def _fail(self, key: str, reason: str) -> None:
+        # What was handed or taken over is no failure: whoever holds it now says how it ends.
+        if self.claims.fail(key, reason):
+            self.failed[key] = reason
+            self.on_event(Failed(key, reason))
 
 
 @dataclass(frozen=True)
@@ -220,7 +265,7 @@ def measure_now(
         models: dict[str, LoadedModel] = {}
         digests: dict[str, str] = {}
         for job in jobs:
-            artifact = make_artifact(job, file_format, target.batch, artifacts)
+            artifact = make_artifact(job, file_format, target.batch, artifacts, target.precision)
             models[job.key] = device.load(artifact, target)
             digests[job.key] = artifact.sha256
             stack.callback(models[job.key].close)

@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from devices.target import Target
 from profiler.ops import OpSpec
 from profiler.quality import TRUST_LIMIT, split_half_error
 from profiler.storage.database import MeasurementStore
+from profiler.storage.portable import PortableRow
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -90,6 +91,14 @@ class LatencyTable:
         return cls(str(target), chosen, frame)
 
     @classmethod
+    def from_rows(
+        cls, target: str, environment: Environment, rows: Sequence[PortableRow]
+    ) -> LatencyTable:
+        """The table of measurements that came from elsewhere, e.g. from a file."""
+        values = [{name: getattr(row, name) for name in COLUMNS} for row in rows]
+        return cls(target, environment, pd.DataFrame(values, columns=list(COLUMNS)))
+
+    @classmethod
     def from_ops(
         cls,
         target: str,
@@ -126,8 +135,17 @@ class LatencyTable:
 
     @cached_property
     def ops(self) -> Mapping[OpSpec, float]:
-        """Latency in ms of every measured op. Free ops are not in it: they cost nothing."""
-        return {OpSpec.parse(key): value for key, value in self._medians("op").items()}
+        """Latency in ms of every measured op. Free ops are not in it: they cost nothing.
+
+        Nor are those in :attr:`unknown_ops`.
+        """
+        specs = ((_spec(key), value) for key, value in self._medians("op").items())
+        return {spec: value for spec, value in specs if spec is not None}
+
+    @cached_property
+    def unknown_ops(self) -> tuple[str, ...]:
+        """Keys of rows whose kind of op this version of Lutier does not have."""
+        return tuple(key for key in self._medians("op") if _spec(key) is None)
 
     @cached_property
     def networks(self) -> Mapping[str, float]:
@@ -203,6 +221,7 @@ class LatencyTable:
             "digest": self.digest,
             "ops": len(self),
             "networks": len(self.networks),
+            "unknown_ops": list(self.unknown_ops),
             "split_half_error": _plain(self.split_half_error),
             "rows": rows,
         }
@@ -213,6 +232,8 @@ class LatencyTable:
 
         table = Table(title=f"{self.target}: {len(self)} ops, {len(self.networks)} networks")
         table.add_column("kind")
+        if self.unknown_ops:
+            table.caption = f"{len(self.unknown_ops)} more ops are of kinds not known here"
         for column in ("count", "fastest", "median", "slowest"):
             table.add_column(column, justify="right")
         kinds: dict[str, list[float]] = {}
@@ -224,6 +245,14 @@ class LatencyTable:
             figures = (min(values), statistics.median(values), max(values))
             table.add_row(kind, str(len(values)), *(f"{value:.4f} ms" for value in figures))
         return table
+
+
+def _spec(key: str) -> OpSpec | None:
+    """The op of a key; ``None`` for one of a vocabulary that is not this one's."""
+    try:
+        return OpSpec.parse(key)
+    except InputError:
+        return None
 
 
 def _plain(value: Any) -> Any:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from postgres_server import Server
 
 # Examples on a shared machine may take any time; everything else as in the profile in force.
 hypothesis.settings.register_profile(
@@ -17,8 +24,11 @@ hypothesis.settings.load_profile("lutier")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One thread for torch, here and in child processes: quicker than more on small tensors."""
+    """What holds in this process and in those that tests start."""
+    # Quicker than more threads on small tensors.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # A shell without job control lets what it starts in the background ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,3 +65,32 @@ def same_threads() -> Iterator[None]:
     yield
     if torch and torch.get_num_threads() != before:
         torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """One PostgreSQL server for all tests; skips where there is none."""
+    from postgres_server import MISSING, Server, find_pg_ctl
+
+    pg_ctl = find_pg_ctl()
+    if pg_ctl is None:
+        pytest.skip(MISSING)
+    server = Server(pg_ctl)
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Gives URLs of stores that do not exist yet, on every kind of database in turn."""
+    numbers = itertools.count()
+    if request.param == "sqlite":
+        return lambda: f"sqlite:///{tmp_path / f'lutier{next(numbers)}.db'}"
+    server: Server = request.getfixturevalue("postgres")
+    return server.new_database
+
+
+@pytest.fixture
+def store_url(new_url: Callable[[], str]) -> str:
+    """URL of a store that does not exist yet, on every kind of database in turn."""
+    return new_url()

@@ -18,6 +18,8 @@ class HostRuntime(Protocol):
 
     name: str
     artifact_format: str
+    options: frozenset[str]
+    """Names of :data:`devices.target.CHOICES` that it has."""
 
     def version(self) -> str:
         """Its version.

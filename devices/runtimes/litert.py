@@ -12,6 +12,7 @@ from devices.artifact import Artifact
 from devices.base import ExecutableModel, FloatArray
 from devices.errors import ArtifactError, MeasurementError, MissingExtraError
 from devices.runtimes.base import example_input, time_calls_ms
+from devices.runtimes.quantised import INPUT_TYPES, Quantised, example_bytes
 from devices.target import Target
 
 # The maintained package first; the one before it where that is what is installed.
@@ -49,6 +50,7 @@ class LiteRt:
 
     name = "litert"
     artifact_format = "tflite"
+    options: frozenset[str] = frozenset({"precision"})
 
     def version(self) -> str:
         """Distribution and version: two distributions hold this runtime."""
@@ -90,18 +92,25 @@ class _Model:
                 _hint(package),
             ) from error
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-        if [entry["dtype"] for entry in inputs] != [np.float32] or not outputs:
+        kinds = [np.dtype(entry["dtype"]).name for entry in inputs]
+        allowed = INPUT_TYPES[target.precision]
+        if len(kinds) != 1 or kinds[0] not in allowed or not outputs:
             raise ArtifactError(
                 f"LiteRT cannot time {artifact.path.name} ({artifact.key})",
-                f"it has {len(inputs)} inputs",
-                "a model with one float32 input",
+                f"its inputs are of type {', '.join(kinds)[:100] or 'none'}",
+                f"a model with one {' or '.join(allowed)} input",
             )
         self._interpreter: Any = interpreter
         self._input = int(inputs[0]["index"])
         self._output = int(outputs[0]["index"])
         self._key = artifact.key
+        self._ends: tuple[Quantised, Quantised] | None = None
+        example: Any = example_input(artifact.input_shape)
+        if target.precision == "int8":
+            self._ends = (_quantised(inputs[0]), _quantised(outputs[0]))
+            example = example_bytes(artifact.input_shape, kinds[0])
         try:
-            interpreter.set_tensor(self._input, example_input(artifact.input_shape))
+            interpreter.set_tensor(self._input, example)
         except ValueError as error:
             raise _unloadable(artifact, error) from error
 
@@ -114,13 +123,21 @@ class _Model:
             ) from error
 
     def run(self, inputs: FloatArray) -> FloatArray:
-        self._interpreter.set_tensor(self._input, inputs)
+        given: Any = inputs if self._ends is None else self._ends[0].to_bytes(inputs)
+        self._interpreter.set_tensor(self._input, given)
         self._interpreter.invoke()
-        output: FloatArray = self._interpreter.get_tensor(self._output)
-        return output
+        output: Any = self._interpreter.get_tensor(self._output)
+        result: FloatArray = output if self._ends is None else self._ends[1].to_floats(output)
+        return result
 
     def close(self) -> None:
         self._interpreter = None
+
+
+def _quantised(entry: Any) -> Quantised:
+    """What the bytes of an input or output stand for."""
+    scale, zero_point = entry["quantization"]
+    return Quantised(float(scale), int(zero_point), np.dtype(entry["dtype"]).name)
 
 
 def _unloadable(artifact: Artifact, error: Exception) -> ArtifactError:

@@ -39,8 +39,10 @@ def devices(as_json: bool) -> None:
     )
     out.print(f"[bold]cpu[/bold]          {facts['chip']}, {facts['cores']} cores")
     out.print(f"             runtimes: {versions}")
+    out.print("[bold]cuda:N[/bold]       an NVIDIA GPU of this machine, by its number")
     out.print("[bold]replay:FILE[/bold]  answers from a recording (lutier table record)")
-    others = [name for name in device_names() if name not in ("cpu", "replay")]
+    out.print("[bold]ssh:HOST[/bold]     another Linux machine with Lutier on it, through OpenSSH")
+    others = [name for name in device_names() if name not in ("cpu", "cuda", "replay", "ssh")]
     for name in others:
         out.print(f"[bold]{name}:...[/bold]  a plug-in", markup=True)
     out.print("\nMeasure one with: lutier profile --device cpu --space mobile-tiny")

@@ -22,12 +22,24 @@ if TYPE_CHECKING:
         "--threads 1[/bold]"
     )
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu, replay:FILE, ...")
 @click.option(
-    "--runtime", default="onnxruntime", show_default=True, help="onnxruntime, litert, torch"
+    "--device", default="cpu", show_default=True, help="cpu, cuda:N, ssh:HOST, replay:FILE, ..."
+)
+@click.option(
+    "--runtime",
+    default="onnxruntime",
+    show_default=True,
+    help="onnxruntime, litert, torch, torch-compile",
 )
 @click.option("--threads", default=1, show_default=True, help="Threads for one inference.")
 @click.option("--batch", default=1, show_default=True, help="Samples in one inference.")
+@click.option(
+    "--option",
+    "extra_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Further option of the target, such as precision=int8. Repeatable.",
+)
 @click.option(
     "--space", "space_name", metavar="SPACE", help="Measure every op of this search space."
 )
@@ -56,6 +68,7 @@ def profile(
     runtime: str,
     threads: int,
     batch: int,
+    extra_options: tuple[str, ...],
     space_name: str | None,
     op_keys: tuple[str, ...],
     networks: int | None,
@@ -91,7 +104,8 @@ def profile(
             "seed": seed,
         }
     )
-    target = Target.make(device, runtime, {"threads": threads, "batch": batch})
+    options = _target_options(extra_options)
+    target = Target.make(device, runtime, {"threads": threads, "batch": batch, **options})
     start = time.monotonic()
     result, table = run_profile(
         settings, target, space_name, op_keys, retry_failed=retry_failed, quiet=as_json
@@ -146,6 +160,20 @@ def run_profile(
         return result, LatencyTable.load(store, target, result.environment.id)
 
 
+def _target_options(pairs: tuple[str, ...]) -> dict[str, str]:
+    from devices.errors import InputError
+
+    options: dict[str, str] = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator or name in options:
+            raise InputError(
+                f"--option {pair[:80]!r}", "must be NAME=VALUE, each name once", "precision=int8"
+            )
+        options[name] = value
+    return options
+
+
 def _jobs(settings: Settings, space_name: str | None, op_keys: tuple[str, ...]) -> list[Job]:
     from lutier.networks import draw_networks, network_job, op_jobs
     from profiler.jobs import Job
@@ -188,7 +216,7 @@ def _report(
         "environment": result.environment.to_dict(),
         "environment_id": result.environment.id,
         "seconds": round(seconds, 2),
-        "db": settings.db_url,
+        "db": settings.shown_db,
         "seed": settings.seed,
     }
 
@@ -201,6 +229,8 @@ def _print(result: ProfileResult, report: dict[str, Any]) -> None:
             f"measured {report['measured']} of {report['planned']} in {report['seconds']:.0f} s"
             f" ({report['stored_before']} were stored already)"
         )
+    elif result.elsewhere:
+        out.print(f"{len(result.elsewhere)} were measured by other processes meanwhile")
     elif not result.failed:
         out.print(f"nothing to measure: all {report['planned']} are stored already")
     out.print(

@@ -6,12 +6,18 @@ from pathlib import Path
 
 import rich_click as click
 
+from lutier.cli.comparing import coverage, diff
+from lutier.cli.exchange import export_command, import_command
 from lutier.cli.options import db_option, json_option
 
 
 @click.group(epilog="Example: [bold]lutier table show --target 'cpu/onnxruntime?threads=1'[/bold]")
 def table() -> None:
-    """Look at latency tables."""
+    """Look at latency tables, take them elsewhere, and compare them."""
+
+
+for _command in (coverage, diff, export_command, import_command):
+    table.add_command(_command)
 
 
 @table.command(
@@ -34,7 +40,7 @@ def show(target: str | None, show_ops: bool, db: str | None, as_json: bool) -> N
         if target is None:
             targets = store.targets()
             if as_json:
-                print_json({"targets": targets, "db": settings.db_url})
+                print_json({"targets": targets, "db": settings.shown_db})
                 return
             for name, count in targets.items():
                 out.print(f"{name}  {count} measurements", markup=False)
@@ -46,19 +52,18 @@ def show(target: str | None, show_ops: bool, db: str | None, as_json: bool) -> N
         print_json(latencies.to_dict())
         return
     out.print(latencies)
+    facts = latencies.environment.to_dict()
     out.print(
         f"split-half error {percent(latencies.split_half_error)}, environment"
-        f" {latencies.environment_id}: {dict(latencies.environment.facts)['chip']}",
+        f" {latencies.environment_id}: {facts.get('chip') or facts.get('imported', 'no facts')}",
         markup=False,
     )
     if show_ops:
         rows = latencies.frame.sort_values("median_ms")
         for row in rows.to_dict(orient="records"):
-            out.print(
-                f"{row['median_ms']:10.4f} ms  [{row['ci_low_ms']:.4f}, {row['ci_high_ms']:.4f}]"
-                f"  {row['key']}",
-                markup=False,
-            )
+            low, high = (float(row[name] or "nan") for name in ("ci_low_ms", "ci_high_ms"))
+            interval = f"[{low:.4f}, {high:.4f}]" if low <= high else "[not known]"
+            out.print(f"{row['median_ms']:10.4f} ms  {interval}  {row['key']}", markup=False)
 
 
 @table.command(

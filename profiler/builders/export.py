@@ -6,6 +6,7 @@ Modules that are not ours are added with ``emit.register``.
 
 from __future__ import annotations
 
+import copy
 import io
 from functools import singledispatch
 from typing import Any
@@ -19,19 +20,38 @@ from torch import nn
 
 from devices.errors import InputError
 from profiler.builders.dispatch import check_forward
-from profiler.builders.folding import as_array, fold
-from profiler.builders.modules import GlobalAvgPool, MBConv, Zero
+from profiler.builders.folding import as_array, fold, scale_and_shift
+from profiler.builders.modules import (
+    ChannelShuffle,
+    GlobalAvgPool,
+    MBConv,
+    ResidualBlock,
+    SqueezeExcite,
+    SumWithConstants,
+    Zero,
+)
 
 OPSET = 17
 IR_VERSION = 8
 INPUT_NAME = "input"
 OUTPUT_NAME = "output"
+# What the code of a module may raise while it is traced; torch's own errors are RuntimeErrors.
+_TRACING_ERRORS = (
+    RuntimeError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    AssertionError,
+)
 
 
 class GraphWriter:
-    """Nodes and weights of an ONNX graph under construction."""
+    """Nodes and weights of an ONNX graph under construction, of a fixed batch size."""
 
-    def __init__(self) -> None:
+    def __init__(self, batch: int = 1) -> None:
+        self.batch = batch
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
 
@@ -118,6 +138,35 @@ def _(module: MBConv, graph: GraphWriter, x: str) -> str:
 
 
 @emit.register
+def _(module: ResidualBlock, graph: GraphWriter, x: str) -> str:
+    shortcut = write(module.shortcut, graph, x)
+    return graph.node("Add", shortcut, write(module.layers, graph, x))
+
+
+@emit.register
+def _(module: SumWithConstants, graph: GraphWriter, x: str) -> str:
+    for constant in module.constants(graph.batch):
+        x = graph.node("Add", x, graph.weight(as_array(constant)))
+    return x
+
+
+@emit.register
+def _(module: nn.BatchNorm2d, graph: GraphWriter, x: str) -> str:
+    scale, shift = scale_and_shift(module)
+    still = np.zeros_like(scale), np.ones_like(scale)
+    # The statistics are in the scale and the shift already, where they were not rounded.
+    weights = (graph.weight(array) for array in (scale, shift, *still))
+    return graph.node("BatchNormalization", x, *weights, epsilon=0.0)
+
+
+@emit.register
+def _(module: ChannelShuffle, graph: GraphWriter, x: str) -> str:
+    # One node that copies whole channels, where reshape, transpose, reshape are three.
+    order = np.arange(module.channels).reshape(module.groups, -1).T.reshape(-1)
+    return graph.node("Gather", x, graph.weight(order), axis=1)
+
+
+@emit.register
 def _(module: nn.ReLU, graph: GraphWriter, x: str) -> str:
     return graph.node("Relu", x)
 
@@ -126,6 +175,22 @@ def _(module: nn.ReLU, graph: GraphWriter, x: str) -> str:
 def _(module: nn.ReLU6, graph: GraphWriter, x: str) -> str:
     low, high = (graph.weight(np.array(bound, np.float32)) for bound in (0, 6))
     return graph.node("Clip", x, low, high)
+
+
+@emit.register
+def _(module: nn.Hardswish, graph: GraphWriter, x: str) -> str:
+    return graph.node("HardSwish", x)
+
+
+@emit.register
+def _(module: nn.Hardsigmoid, graph: GraphWriter, x: str) -> str:
+    return graph.node("HardSigmoid", x, alpha=1 / 6, beta=0.5)
+
+
+@emit.register
+def _(module: SqueezeExcite, graph: GraphWriter, x: str) -> str:
+    gate = write(module.gate, graph, graph.node("GlobalAveragePool", x))
+    return graph.node("Mul", x, gate)
 
 
 @emit.register
@@ -204,7 +269,7 @@ def onnx_bytes(module: nn.Module, input_shape: tuple[int, ...], batch: int = 1) 
     Raises:
         InputError: a module that cannot be written.
     """
-    graph = GraphWriter()
+    graph = GraphWriter(batch)
     result = write(module, graph, INPUT_NAME)
     if not graph.nodes or graph.nodes[-1].output[0] != result:
         graph.node("Identity", result)
@@ -237,9 +302,36 @@ def torch_export_bytes(module: nn.Module, input_shape: tuple[int, ...], batch: i
 
     Returns:
         A ``.pt2`` archive, as ``torch.export.save`` writes it.
+
+    Raises:
+        InputError: a module that ``torch.export`` cannot trace or write.
     """
-    with torch.no_grad():
-        program = torch.export.export(module.eval(), (torch.zeros(batch, *input_shape),))
     buffer = io.BytesIO()
-    torch.export.save(program, buffer)
+    try:
+        with torch.no_grad():
+            program = torch.export.export(
+                _for_batch(module.eval(), batch), (torch.zeros(batch, *input_shape),)
+            )
+        torch.export.save(program, buffer)
+    except _TRACING_ERRORS as error:
+        lines = str(error).strip().splitlines() or ["no reason given"]
+        raise InputError(
+            f"{type(module).__name__} cannot be exported by torch.export",
+            f"{type(error).__name__}: {lines[0][:200]}",
+            "measure it on another runtime, or rewrite its forward without branches on values",
+        ) from error
     return buffer.getvalue()
+
+
+def _for_batch(module: nn.Module, batch: int) -> nn.Module:
+    """The module, or a copy with the constants of its sums as large as the batch."""
+    if batch == 1 or not any(isinstance(part, SumWithConstants) for part in module.modules()):
+        return module
+    if isinstance(module, SumWithConstants):
+        return module.with_batch(batch)
+    module = copy.deepcopy(module)
+    for parent in list(module.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, SumWithConstants):
+                setattr(parent, name, child.with_batch(batch))
+    return module

@@ -1,4 +1,4 @@
-"""Batch norm folded into the convolution before it: what every model file is written with."""
+"""Batch norm as a scale and a shift, folded into the convolution before it where there is one."""
 
 from __future__ import annotations
 
@@ -18,6 +18,31 @@ def as_array(tensor: torch.Tensor) -> FloatArray:
     return array
 
 
+def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scale and shift of a batch norm in evaluation mode, float64, ``(channels,)`` each."""
+    if norm.running_var is None or norm.running_mean is None:
+        raise InputError("a batch norm without running statistics cannot be folded")
+    scale = (norm.running_var.double() + norm.eps).rsqrt()
+    if norm.weight is not None:
+        scale = scale * norm.weight.detach().double()
+    shift = -norm.running_mean.double() * scale
+    if norm.bias is not None:
+        shift = shift + norm.bias.detach().double()
+    return scale, shift
+
+
+def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[FloatArray, FloatArray]:
+    """What a batch norm multiplies by, and what it then adds, ``(channels,)`` each.
+
+    Computed in float64 and rounded once.
+
+    Raises:
+        InputError: a norm without statistics.
+    """
+    scale, shift = _scale_and_shift(norm)
+    return as_array(scale), as_array(shift)
+
+
 def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[FloatArray, FloatArray]:
     """Weight ``(out, in / groups, k, k)`` and bias ``(out,)`` of a convolution and its batch norm.
 
@@ -33,13 +58,7 @@ def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[FloatArray, Floa
     weight = conv.weight.detach().double()
     bias = weight.new_zeros(conv.out_channels) if conv.bias is None else conv.bias.detach().double()
     if norm is not None:
-        if norm.running_var is None or norm.running_mean is None:
-            raise InputError("a batch norm without running statistics cannot be folded")
-        scale = (norm.running_var.double() + norm.eps).rsqrt()
-        if norm.weight is not None:
-            scale = scale * norm.weight.detach().double()
+        scale, shift = _scale_and_shift(norm)
         weight = weight * scale[:, None, None, None]
-        bias = (bias - norm.running_mean.double()) * scale
-        if norm.bias is not None:
-            bias = bias + norm.bias.detach().double()
+        bias = bias * scale + shift
     return as_array(weight), as_array(bias)

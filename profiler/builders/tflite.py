@@ -1,203 +1,79 @@
 """Torch module to TFLite file, written directly with the schema's own classes.
 
-NHWC throughout, batch norm folded, activations fused, no transposes. Torch pads a strided
-convolution alike on both sides, TFLite's SAME does not: where the two differ, PAD and VALID are
-written. Modules that are not ours are added with ``emit.register``.
+NHWC throughout, batch norm folded, activations fused, no transposes but those of channel shuffles.
+Torch pads a strided convolution alike on both sides, TFLite's SAME does not: where the two differ,
+PAD and VALID are written. Modules that are not ours are added with ``emit.register``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from functools import singledispatch
 from typing import Any
 
-import flatbuffers
 import numpy as np
-import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 from torch import nn
 
 from devices.errors import InputError
 from profiler.builders.dispatch import check_forward
-from profiler.builders.folding import as_array, fold
-from profiler.builders.modules import GlobalAvgPool, MBConv, Zero
+from profiler.builders.folding import as_array, fold, scale_and_shift
+from profiler.builders.modules import (
+    ChannelShuffle,
+    GlobalAvgPool,
+    MBConv,
+    ResidualBlock,
+    SqueezeExcite,
+    SumWithConstants,
+    Zero,
+)
+from profiler.builders.tflite_graph import FILE_IDENTIFIER as FILE_IDENTIFIER
+from profiler.builders.tflite_graph import Graph
+from profiler.builders.tflite_window import Window, pair
 
-FILE_IDENTIFIER = b"TFL3"
-SCHEMA_VERSION = 3
-# What older readers look at for codes up to 127; the real code stands beside it.
-_LAST_OLD_CODE = 127
-_TYPES = {
-    np.dtype(np.float32): schema.TensorType.FLOAT32,
-    np.dtype(np.int32): schema.TensorType.INT32,
-}
 _ACTIVATIONS: dict[type[nn.Module], int] = {
     nn.ReLU: schema.ActivationFunctionType.RELU,
     nn.ReLU6: schema.ActivationFunctionType.RELU6,
 }
-_NONE = schema.ActivationFunctionType.NONE
-
-
-class Graph:
-    """Tensors and operators of a TFLite model under construction. Tensors are named by index."""
-
-    def __init__(self, input_shape: Sequence[int]) -> None:
-        self._buffers = [schema.BufferT()]
-        self._codes: list[int] = []
-        self._tensors: list[Any] = []
-        self._operators: list[Any] = []
-        self.input = self._tensor(input_shape, np.dtype(np.float32), 0, "input")
-
-    def _tensor(self, shape: Sequence[int], kind: np.dtype[Any], buffer: int, name: str) -> int:
-        tensor = schema.TensorT()
-        tensor.shape = np.array(shape, np.int32)
-        tensor.type = _TYPES[kind]
-        tensor.buffer = buffer
-        tensor.name = name.encode()
-        self._tensors.append(tensor)
-        return len(self._tensors) - 1
-
-    def shape(self, tensor: int) -> list[int]:
-        """The shape of a tensor, NHWC."""
-        return [int(size) for size in self._tensors[tensor].shape]
-
-    def constant(self, array: npt.NDArray[Any]) -> int:
-        """Add a constant."""
-        buffer = schema.BufferT()
-        buffer.data = np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
-        self._buffers.append(buffer)
-        number = len(self._buffers) - 1
-        return self._tensor(array.shape, array.dtype, number, f"constant{number}")
-
-    def add(
-        self,
-        operator: str,
-        inputs: Sequence[int],
-        shape: Sequence[int],
-        options: Any = None,
-    ) -> int:
-        """Add an operator of one float32 output.
-
-        Args:
-            operator: name in ``BuiltinOperator``.
-            inputs: tensors.
-            shape: of the output.
-            options: the operator's options object, where it has one.
-        """
-        code = getattr(schema.BuiltinOperator, operator)
-        if code not in self._codes:
-            self._codes.append(code)
-        output = self._tensor(shape, np.dtype(np.float32), 0, f"t{len(self._tensors)}")
-        node = schema.OperatorT()
-        node.opcodeIndex = self._codes.index(code)
-        node.inputs = np.array(inputs, np.int32)
-        node.outputs = np.array([output], np.int32)
-        if options is not None:
-            name = type(options).__name__.removesuffix("T")
-            node.builtinOptionsType = getattr(schema.BuiltinOptions, name)
-            node.builtinOptions = options
-        self._operators.append(node)
-        return output
-
-    def finish(self, output: int) -> bytes:
-        """The file."""
-        graph = schema.SubGraphT()
-        graph.tensors = self._tensors
-        graph.operators = self._operators
-        graph.inputs = np.array([self.input], np.int32)
-        graph.outputs = np.array([output], np.int32)
-        graph.name = b"main"
-        model = schema.ModelT()
-        model.version = SCHEMA_VERSION
-        model.description = b"lutier"
-        model.subgraphs = [graph]
-        model.buffers = self._buffers
-        model.operatorCodes = [_operator_code(code) for code in self._codes]
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
-        return bytes(builder.Output())
-
-
-def _operator_code(code: int) -> Any:
-    entry = schema.OperatorCodeT()
-    entry.deprecatedBuiltinCode = min(code, _LAST_OLD_CODE)
-    entry.builtinCode = code
-    return entry
-
-
-def _pair(value: int | Sequence[int]) -> tuple[int, int]:
-    height, width = (value, value) if isinstance(value, int) else value
-    return height, width
-
-
-class _Window:
-    """Where a sliding window of torch's reads, and how TFLite is told so."""
-
-    def __init__(self, module: Any, height: int, width: int) -> None:
-        self.kernel = _pair(module.kernel_size)
-        self.stride = _pair(module.stride)
-        self.padding = _pair(module.padding)
-        self.size = (height, width)
-        self.output = tuple(
-            (size + 2 * padding - kernel) // stride + 1
-            for size, padding, kernel, stride in zip(
-                self.size, self.padding, self.kernel, self.stride, strict=True
-            )
-        )
-
-    @property
-    def is_same(self) -> bool:
-        """Whether SAME pads as torch does: as much on both sides, and all of it."""
-        for size, padding, kernel, stride, output in zip(
-            self.size, self.padding, self.kernel, self.stride, self.output, strict=True
-        ):
-            total = max((output - 1) * stride + kernel - size, 0)
-            if output != -(-size // stride) or total != 2 * padding:
-                return False
-        return True
-
-    def prepare(self, graph: Graph, x: int, fill: float = 0.0) -> tuple[int, int]:
-        """Pad ``x`` where SAME would not do; return it with the padding to be written."""
-        if self.padding == (0, 0):
-            return x, schema.Padding.VALID
-        if self.is_same:
-            return x, schema.Padding.SAME
-        (top, left), (n, height, width, channels) = self.padding, graph.shape(x)
-        amounts = graph.constant(np.array([[0, 0], [top, top], [left, left], [0, 0]], np.int32))
-        shape = (n, height + 2 * top, width + 2 * left, channels)
-        if fill == 0.0:
-            return graph.add("PAD", [x, amounts], shape, schema.PadOptionsT()), schema.Padding.VALID
-        value = graph.constant(np.array([fill], np.float32))
-        padded = graph.add("PADV2", [x, amounts, value], shape, schema.PadV2OptionsT())
-        return padded, schema.Padding.VALID
+_NONE: int = schema.ActivationFunctionType.NONE
 
 
 def _write_conv(
     graph: Graph, x: int, conv: nn.Conv2d, norm: nn.BatchNorm2d | None, activation: int
 ) -> int:
     weight, bias = fold(conv, norm)
-    if _pair(conv.dilation) != (1, 1):
+    if pair(conv.dilation) != (1, 1):
         raise InputError("a dilated convolution cannot be written to TFLite")
     n, height, width, channels = graph.shape(x)
-    window = _Window(conv, height, width)
+    window = Window(conv, height, width)
     x, padding = window.prepare(graph, x)
     options: Any
-    if conv.groups == 1:
-        operator, options = "CONV_2D", schema.Conv2DOptionsT()
-        kernel = weight.transpose(0, 2, 3, 1)
-    elif conv.groups == channels == conv.out_channels:
+    if conv.groups == channels > 1:
         operator, options = "DEPTHWISE_CONV_2D", schema.DepthwiseConv2DOptionsT()
-        options.depthMultiplier = 1
+        options.depthMultiplier = conv.out_channels // channels
         kernel = weight.transpose(1, 2, 3, 0)
     else:
-        raise InputError(
-            f"a convolution of {channels} channels in {conv.groups} groups cannot be written",
-            "TFLite has full and depthwise ones",
-        )
+        # Groups are not written: a reader knows them by the kernel having fewer channels.
+        operator, options = "CONV_2D", schema.Conv2DOptionsT()
+        kernel = weight.transpose(0, 2, 3, 1)
     options.padding = padding
     options.strideH, options.strideW = window.stride
     options.fusedActivationFunction = activation
     inputs = [x, graph.constant(kernel), graph.constant(bias)]
     return graph.add(operator, inputs, (n, *window.output, conv.out_channels), options)
+
+
+def _write_norm(graph: Graph, x: int, norm: nn.BatchNorm2d, activation: int) -> int:
+    scale, shift = scale_and_shift(norm)
+    shape = graph.shape(x)
+    x = graph.add("MUL", [x, graph.constant(scale)], shape, schema.MulOptionsT())
+    return _write_sum(graph, x, graph.constant(shift), activation)
+
+
+def _write_sum(graph: Graph, x: int, other: int, activation: int = _NONE) -> int:
+    options = schema.AddOptionsT()
+    options.fusedActivationFunction = activation
+    return graph.add("ADD", [x, other], graph.shape(x), options)
 
 
 @singledispatch
@@ -229,18 +105,26 @@ def _(module: nn.Sequential, graph: Graph, x: int) -> int:
     children = list(module)
     while children:
         child = children.pop(0)
-        if type(child) is not nn.Conv2d:
+        if type(child) is nn.Conv2d:
+            norm = None
+            if children and isinstance(children[0], nn.BatchNorm2d):
+                norm = children[0]
+                children.pop(0)
+            x = _write_conv(graph, x, child, norm, _taken_on(children))
+        elif type(child) is nn.BatchNorm2d:
+            x = _write_norm(graph, x, child, _taken_on(children))
+        else:
             x = write(child, graph, x)
-            continue
-        norm = None
-        if children and isinstance(children[0], nn.BatchNorm2d):
-            norm = children[0]
-            children.pop(0)
-        fused = _ACTIVATIONS.get(type(children[0])) if children else None
-        if fused is not None:
-            children.pop(0)
-        x = _write_conv(graph, x, child, norm, _NONE if fused is None else fused)
     return x
+
+
+def _taken_on(children: list[nn.Module]) -> int:
+    """The activation that stands next, which the operator before it takes on; it is removed."""
+    fused = _ACTIVATIONS.get(type(children[0])) if children else None
+    if fused is None:
+        return _NONE
+    children.pop(0)
+    return fused
 
 
 @emit.register
@@ -251,9 +135,43 @@ def _(module: nn.Conv2d, graph: Graph, x: int) -> int:
 @emit.register
 def _(module: MBConv, graph: Graph, x: int) -> int:
     out = write(module.layers, graph, x)
-    if not module.has_residual:
-        return out
-    return graph.add("ADD", [x, out], graph.shape(x), schema.AddOptionsT())
+    return _write_sum(graph, x, out) if module.has_residual else out
+
+
+@emit.register
+def _(module: ResidualBlock, graph: Graph, x: int) -> int:
+    shortcut = write(module.shortcut, graph, x)
+    return _write_sum(graph, shortcut, write(module.layers, graph, x))
+
+
+@emit.register
+def _(module: SumWithConstants, graph: Graph, x: int) -> int:
+    for constant in module.constants(graph.shape(x)[0]):
+        x = _write_sum(graph, x, graph.constant(as_array(constant.permute(0, 2, 3, 1))))
+    return x
+
+
+@emit.register
+def _(module: nn.BatchNorm2d, graph: Graph, x: int) -> int:
+    return _write_norm(graph, x, module, _NONE)
+
+
+@emit.register
+def _(module: ChannelShuffle, graph: Graph, x: int) -> int:
+    shape = graph.shape(x)
+    positions, width = math.prod(shape[:3]), module.channels // module.groups
+    x = _write_reshape(graph, x, [positions, module.groups, width])
+    order = graph.constant(np.array([0, 2, 1], np.int32))
+    turned = [positions, width, module.groups]
+    x = graph.add("TRANSPOSE", [x, order], turned, schema.TransposeOptionsT())
+    return _write_reshape(graph, x, shape)
+
+
+def _write_reshape(graph: Graph, x: int, shape: list[int]) -> int:
+    wanted = graph.constant(np.array(shape, np.int32))
+    options = schema.ReshapeOptionsT()
+    options.newShape = np.array(shape, np.int32)
+    return graph.add("RESHAPE", [x, wanted], shape, options)
 
 
 @emit.register
@@ -264,6 +182,30 @@ def _(module: nn.ReLU, graph: Graph, x: int) -> int:
 @emit.register
 def _(module: nn.ReLU6, graph: Graph, x: int) -> int:
     return graph.add("RELU6", [x], graph.shape(x))
+
+
+@emit.register
+def _(module: nn.Hardswish, graph: Graph, x: int) -> int:
+    return graph.add("HARD_SWISH", [x], graph.shape(x), schema.HardSwishOptionsT())
+
+
+@emit.register
+def _(module: nn.Hardsigmoid, graph: Graph, x: int) -> int:
+    # TFLite has no operator for it: relu6(x + 3) / 6, as its converter writes it.
+    three, sixth = (graph.constant(np.array(value, np.float32)) for value in (3, 1 / 6))
+    x = _write_sum(graph, x, three, schema.ActivationFunctionType.RELU6)
+    return graph.add("MUL", [x, sixth], graph.shape(x), schema.MulOptionsT())
+
+
+@emit.register
+def _(module: SqueezeExcite, graph: Graph, x: int) -> int:
+    n, _, _, channels = graph.shape(x)
+    axes = graph.constant(np.array([1, 2], np.int32))
+    options = schema.ReducerOptionsT()
+    options.keepDims = True
+    means = graph.add("MEAN", [x, axes], (n, 1, 1, channels), options)
+    gate = write(module.gate, graph, means)
+    return graph.add("MUL", [x, gate], graph.shape(x), schema.MulOptionsT())
 
 
 @emit.register
@@ -283,7 +225,7 @@ def _(module: GlobalAvgPool, graph: Graph, x: int) -> int:
     return graph.add("MEAN", [x, axes], (n, channels), schema.ReducerOptionsT())
 
 
-def _write_pool(graph: Graph, x: int, window: _Window, operator: str, fill: float) -> int:
+def _write_pool(graph: Graph, x: int, window: Window, operator: str, fill: float) -> int:
     n, _, _, channels = graph.shape(x)
     x, padding = window.prepare(graph, x, fill)
     options = schema.Pool2DOptionsT()
@@ -295,9 +237,9 @@ def _write_pool(graph: Graph, x: int, window: _Window, operator: str, fill: floa
 
 @emit.register
 def _(module: nn.MaxPool2d, graph: Graph, x: int) -> int:
-    if module.ceil_mode or module.return_indices or _pair(module.dilation) != (1, 1):
+    if module.ceil_mode or module.return_indices or pair(module.dilation) != (1, 1):
         raise InputError("a pooling layer with ceil_mode, indices or dilation cannot be written")
-    window = _Window(module, *graph.shape(x)[1:3])
+    window = Window(module, *graph.shape(x)[1:3])
     return _write_pool(graph, x, window, "MAX_POOL_2D", float(np.finfo(np.float32).min))
 
 
@@ -305,7 +247,7 @@ def _(module: nn.MaxPool2d, graph: Graph, x: int) -> int:
 def _(module: nn.AvgPool2d, graph: Graph, x: int) -> int:
     if module.ceil_mode or module.divisor_override is not None:
         raise InputError("a pooling layer with ceil_mode or divisor_override cannot be written")
-    window = _Window(module, *graph.shape(x)[1:3])
+    window = Window(module, *graph.shape(x)[1:3])
     padded = window.padding != (0, 0)
     if padded and window.is_same and module.count_include_pad:
         raise InputError("average pooling that counts its padding cannot be written to TFLite")
@@ -361,9 +303,7 @@ def tflite_bytes(module: nn.Module, input_shape: tuple[int, ...], batch: int = 1
     graph = Graph(nhwc(input_shape, batch))
     output = write(module, graph, graph.input)
     if output == graph.input:
-        shape = graph.shape(output)
-        wanted = graph.constant(np.array(shape, np.int32))
-        output = graph.add("RESHAPE", [output, wanted], shape, schema.ReshapeOptionsT())
+        output = _write_reshape(graph, output, graph.shape(output))
     return graph.finish(output)
 
 

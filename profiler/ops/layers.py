@@ -16,7 +16,8 @@ class Layer:
     """One primitive layer.
 
     Attributes:
-        name: ``conv``, ``linear``, ``pool``, ``add`` or ``fill``.
+        name: ``conv``, ``linear``, ``norm``, ``activation``, ``pool``, ``scale``, ``shuffle``,
+            ``add`` or ``fill``.
         inputs: elements read (all inputs together).
         outputs: elements written.
         macs: multiply-accumulates.
@@ -52,9 +53,20 @@ def conv_size(size: int, stride: int) -> int:
 
 
 def conv(
-    channels: int, out: int, height: int, width: int, kernel: int, stride: int, groups: int = 1
+    channels: int,
+    out: int,
+    height: int,
+    width: int,
+    kernel: int,
+    stride: int,
+    groups: int = 1,
+    *,
+    has_norm: bool = True,
 ) -> Layer:
-    """A convolution without bias, followed by batch norm."""
+    """A convolution without bias, followed by batch norm unless ``has_norm`` is false.
+
+    Every model file is written with a bias, which batch norm is folded into; without one it is 0.
+    """
     positions = conv_size(height, stride) * conv_size(width, stride)
     kernel_weights = out * (channels // groups) * kernel * kernel
     return Layer(
@@ -63,7 +75,7 @@ def conv(
         outputs=out * positions,
         macs=kernel_weights * positions,
         weights=kernel_weights + out,
-        parameters=kernel_weights + 2 * out,
+        parameters=kernel_weights + (2 * out if has_norm else 0),
     )
 
 
@@ -80,8 +92,30 @@ def pool(shape: tuple[int, ...], positions: int) -> Layer:
 
 
 def add(elements: int) -> Layer:
-    """The addition that closes a residual connection."""
+    """The addition of two tensors of that many elements."""
     return Layer("add", 2 * elements, elements)
+
+
+def norm(channels: int, positions: int) -> Layer:
+    """A batch norm that no convolution stands before: one scale and one shift a channel."""
+    elements = channels * positions
+    return Layer("norm", elements, elements, weights=2 * channels, parameters=2 * channels)
+
+
+def activation(elements: int) -> Layer:
+    """An activation that the layer before it cannot take on."""
+    return Layer("activation", elements, elements)
+
+
+def scale(channels: int, positions: int) -> Layer:
+    """Each channel times a number that another layer computed."""
+    elements = channels * positions
+    return Layer("scale", elements + channels, elements)
+
+
+def shuffle(elements: int) -> Layer:
+    """Channels put into another order."""
+    return Layer("shuffle", elements, elements)
 
 
 def fill(elements: int) -> Layer:

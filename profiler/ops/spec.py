@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from devices.errors import InputError
-from profiler.ops.kinds import Kind, Value, kind_of
+from profiler.ops.attribute import Value
+from profiler.ops.kinds import Kind, kind_of
 from profiler.ops.layers import Layer
 
 _SHAPE = re.compile(r"[1-9][0-9]{0,8}(x[1-9][0-9]{0,8}){0,2}")
@@ -69,9 +70,18 @@ class OpSpec:
 
     @cached_property
     def key(self) -> str:
-        """Canonical text, e.g. ``mbconv/16x32x32/expand=3,kernel=5,out=24,stride=2``."""
+        """Canonical text, e.g. ``mbconv/16x32x32/expand=3,kernel=5,out=24,stride=2``.
+
+        An attribute that a kind got later is left out where it has its default
+        (:attr:`~profiler.ops.kinds.Attribute.in_key`); :meth:`parse` reads both spellings.
+        """
         shape = "x".join(map(str, self.input_shape))
-        pairs = ",".join(f"{name}={value}" for name, value in self.attributes)
+        definition = self.definition
+        pairs = ",".join(
+            f"{name}={value}"
+            for name, value in self.attributes
+            if definition.attribute(name).is_said(value)
+        )
         return f"{self.kind}/{shape}/{pairs}"
 
     def __str__(self) -> str:

@@ -1,86 +1,83 @@
-"""The store: a database of measurements, on SQLite or any server SQLAlchemy speaks to."""
+"""The store: a database of measurements, on SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
 from devices.environment import Environment
-from devices.errors import InputError, MissingExtraError, StoreError
 from devices.target import Target
 from profiler.protocol import Protocol
 from profiler.quality import Summary
+from profiler.storage.claims import (
+    ClaimBook,
+    Worker,
+    hold,
+    insert_facts,
+    insert_settings,
+    let_go,
+)
+from profiler.storage.connection import RECONNECT_SECONDS, Database, utc_now
+from profiler.storage.portable import PortableRow, StoredRows, read_rows, write_rows
 from profiler.storage.schema import (
     DONE,
     FAILED,
     MEASURING,
     EnvironmentRow,
     MeasurementRow,
-    ProtocolRow,
     VisitRow,
 )
 
-SCHEMA_VERSIONS = ("0001",)
-"""Every schema a store ever had, one a migration, the current one last."""
-_MIGRATIONS = Path(__file__).parent / "migrations"
-_BUSY_TIMEOUT_S = 30
 _FAILURE_LIMIT = 2000
-_SQLITE_MAGIC = b"SQLite format 3\0"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 class MeasurementStore:
     """Measurements of all targets. Every method is one committed transaction.
 
     Contract: a row that a method has returned from is on disk; killing the process at any instant
-    loses nothing that was returned from. Several processes may use one store at once.
+    loses nothing that was returned from. Several processes may use one store at once. Where a
+    method takes a worker, it writes only what that worker has claimed (:meth:`claim_book`).
 
     Args:
-        url: an SQLAlchemy URL, e.g. ``sqlite:///lutier.db``. A SQLite file is made where there is
-            none, its schema brought up to date where it is older.
+        url: ``sqlite:///FILE`` or ``postgresql+psycopg://USER@HOST/DATABASE``. A SQLite file is
+            made where there is none; the schema is brought up to date where it is older.
+        reconnect_seconds: how long a server may be away between two calls.
 
     Raises:
-        StoreError: not a Lutier store, a newer schema, or it cannot be opened. The file is left
-            untouched.
+        InputError: not a URL, or not of a database that measurements can be kept in.
+        MissingExtraError: the driver of the database is not installed.
+        StoreError: not a Lutier store, a newer schema, or it cannot be opened. It is left
+            untouched. Every method raises it where the database fails.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = _parse_url(url)
-        if self.url.get_backend_name() == "sqlite":
-            _inspect_sqlite(self.url)
-        self._engine = _engine(self.url)
-        try:
-            with self._transaction() as connection:
-                _migrate(connection, str(self.url))
-        except StoreError:
-            self.close()
-            raise
+    def __init__(self, url: str, *, reconnect_seconds: float = RECONNECT_SECONDS) -> None:
+        self._database = Database(url, reconnect_seconds=reconnect_seconds)
+        self.url = self._database.url
 
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        """One transaction, committed at its end; what the database refuses is a StoreError."""
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except DBAPIError as error:
-            raise _store_error(self.url, error) from error
+    @property
+    def is_private(self) -> bool:
+        """Whether no other process can see it: a database in memory."""
+        return self._database.is_private
+
+    def claim_book(self, worker: Worker, seconds: float) -> ClaimBook:
+        """The claims of a worker, which may give no sign of life for ``seconds``."""
+        return ClaimBook(self._database, worker, seconds)
+
+    def _transaction(self) -> AbstractContextManager[Connection]:
+        return self._database.writing()
+
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return self._database.reading()
 
     def close(self) -> None:
         """Close all connections."""
-        self._engine.dispose()
+        self._database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -103,56 +100,60 @@ class MeasurementStore:
             Its id. A failed measurement is opened again.
         """
         with self._transaction() as connection, Session(connection) as session:
-            if session.get(EnvironmentRow, environment.id) is None:
-                session.add(
-                    EnvironmentRow(
-                        id=environment.id, facts=environment.to_dict(), first_seen=_now()
-                    )
-                )
-            if session.get(ProtocolRow, protocol.id) is None:
-                session.add(ProtocolRow(id=protocol.id, settings=protocol.to_dict()))
-            session.flush()
-            row = session.scalar(
-                sa.select(MeasurementRow).where(
-                    MeasurementRow.target == str(target),
-                    MeasurementRow.environment_id == environment.id,
-                    MeasurementRow.protocol_id == protocol.id,
-                    MeasurementRow.key == key,
-                )
-            )
-            if row is None:
-                row = MeasurementRow(
-                    target=str(target),
-                    environment_id=environment.id,
-                    protocol_id=protocol.id,
-                    key=key,
-                    role=role,
-                    status=MEASURING,
-                    started_at=_now(),
-                    artifact_sha256=artifact_sha256,
-                )
-                session.add(row)
-            elif row.status == FAILED:
+            insert_facts(self._database, connection, environment)
+            insert_settings(self._database, connection, protocol)
+            of_this = {
+                "target": str(target),
+                "environment_id": environment.id,
+                "protocol_id": protocol.id,
+                "key": key,
+            }
+            opened = {"role": role, "status": MEASURING, "started_at": utc_now()}
+            self._database.insert_missing(connection, MeasurementRow, [{**of_this, **opened}])
+            row = session.scalars(sa.select(MeasurementRow).filter_by(**of_this)).one()
+            if row.status == FAILED:
                 row.status, row.failure, row.finished_at = MEASURING, None, None
+                row.artifact_sha256 = artifact_sha256
+            elif row.artifact_sha256 is None:
                 row.artifact_sha256 = artifact_sha256
             session.flush()
             return row.id
 
-    def add_visit(self, measurement_id: int, number: int, samples_ms: Sequence[float]) -> None:
-        """Store the timed runs of one visit."""
+    def add_visit(
+        self,
+        measurement_id: int,
+        number: int,
+        samples_ms: Sequence[float],
+        *,
+        worker: str | None = None,
+    ) -> bool:
+        """Store the timed runs of one visit.
+
+        Args:
+            measurement_id: from :meth:`begin`.
+            number: of the visit, from 0.
+            samples_ms: the timed runs, in order.
+            worker: id of the worker that must hold the measurement; anyone may where it is absent.
+
+        Returns:
+            Whether it was stored: not where another worker has taken the measurement over.
+        """
         with self._transaction() as connection:
+            if worker is not None and not hold(connection, measurement_id, worker):
+                return False
             connection.execute(
                 sa.insert(VisitRow).values(
                     measurement_id=measurement_id,
                     number=number,
                     samples_ms=list(samples_ms),
-                    measured_at=_now(),
+                    measured_at=utc_now(),
                 )
             )
+            return True
 
     def visits_ms(self, measurement_id: int) -> list[list[float]]:
         """The timed runs in ms of every visit so far, in order."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             rows = connection.execute(
                 sa.select(VisitRow.samples_ms)
                 .where(VisitRow.measurement_id == measurement_id)
@@ -160,27 +161,40 @@ class MeasurementStore:
             )
             return [list(row.samples_ms) for row in rows]
 
-    def finish(self, measurement_id: int, summary: Summary) -> None:
-        """Fill in the summary of a measurement whose protocol is satisfied."""
-        self._update(measurement_id, status=DONE, finished_at=_now(), **asdict(summary))
+    def finish(self, measurement_id: int, summary: Summary, *, worker: str | None = None) -> bool:
+        """Fill in the summary of a measurement whose protocol is satisfied; the claim ends.
 
-    def fail(self, measurement_id: int, reason: str) -> None:
-        """Record that something could not be measured, and why."""
-        self._update(
-            measurement_id, status=FAILED, finished_at=_now(), failure=reason[:_FAILURE_LIMIT]
-        )
+        Returns:
+            Whether it was: not where another worker has taken the measurement over.
+        """
+        return self._end(measurement_id, worker, status=DONE, **asdict(summary))
 
-    def _update(self, measurement_id: int, **values: Any) -> None:
+    def fail(self, measurement_id: int, reason: str, *, worker: str | None = None) -> bool:
+        """Record that something could not be measured, and why; the claim ends.
+
+        Returns:
+            Whether it was: not where another worker has taken the measurement over.
+        """
+        return self._end(measurement_id, worker, status=FAILED, failure=reason[:_FAILURE_LIMIT])
+
+    def _end(self, measurement_id: int, worker: str | None, **values: Any) -> bool:
         with self._transaction() as connection:
+            if worker is not None and not hold(connection, measurement_id, worker):
+                return False
             connection.execute(
-                sa.update(MeasurementRow).where(MeasurementRow.id == measurement_id).values(values)
+                sa.update(MeasurementRow)
+                .where(MeasurementRow.id == measurement_id)
+                .values(finished_at=utc_now(), **values)
             )
+            if worker is not None:
+                let_go(connection, measurement_id)
+            return True
 
     def statuses(
         self, target: Target, environment: Environment, protocol: Protocol
     ) -> dict[str, str]:
         """Status by key (``measuring``, ``done``, ``failed``) of what was ever begun."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             rows = connection.execute(
                 sa.select(MeasurementRow.key, MeasurementRow.status).where(
                     MeasurementRow.target == str(target),
@@ -193,7 +207,7 @@ class MeasurementStore:
     def measurements(self, target: Target, environment_id: str) -> list[dict[str, Any]]:
         """Finished measurements of a target, oldest first, one mapping of columns each."""
         table = MeasurementRow.__table__
-        with self._transaction() as connection:
+        with self._reading() as connection:
             rows = connection.execute(
                 sa.select(table)
                 .where(
@@ -207,7 +221,7 @@ class MeasurementStore:
 
     def failures(self, target: Target, environment_id: str) -> dict[str, str]:
         """Reason by key of what could not be measured."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             rows = connection.execute(
                 sa.select(MeasurementRow.key, MeasurementRow.failure).where(
                     MeasurementRow.target == str(target),
@@ -220,7 +234,7 @@ class MeasurementStore:
     def all_samples_ms(self, target: Target, environment_id: str) -> dict[str, list[float]]:
         """Every timed run in ms by key, in order, of the finished measurements of a target."""
         samples: dict[str, list[float]] = {}
-        with self._transaction() as connection:
+        with self._reading() as connection:
             rows = connection.execute(
                 sa.select(MeasurementRow.key, VisitRow.samples_ms)
                 .join(VisitRow, VisitRow.measurement_id == MeasurementRow.id)
@@ -238,7 +252,7 @@ class MeasurementStore:
     def environments(self, target: Target) -> list[Environment]:
         """Environments a target has finished measurements in, the latest measured last."""
         latest = sa.func.max(MeasurementRow.finished_at)
-        with self._transaction() as connection:
+        with self._reading() as connection:
             rows = connection.execute(
                 sa.select(EnvironmentRow.facts)
                 .join(MeasurementRow, MeasurementRow.environment_id == EnvironmentRow.id)
@@ -250,7 +264,7 @@ class MeasurementStore:
 
     def targets(self) -> dict[str, int]:
         """Number of finished measurements by target."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             rows = connection.execute(
                 sa.select(MeasurementRow.target, sa.func.count())
                 .where(MeasurementRow.status == DONE)
@@ -259,143 +273,15 @@ class MeasurementStore:
             )
             return {row[0]: row[1] for row in rows}
 
+    def portable_rows(self, target: Target, environment_id: str) -> list[PortableRow]:
+        """Finished measurements of a target with all that belongs to them, to take elsewhere."""
+        with self._reading() as connection:
+            return read_rows(connection, str(target), environment_id)
 
-def _parse_url(url: str) -> URL:
-    try:
-        return make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise InputError(f"{url!r} is not a database URL", hint="sqlite:///lutier.db") from error
-
-
-def _engine(url: URL) -> sa.Engine:
-    try:
-        if url.get_backend_name() != "sqlite":
-            return sa.create_engine(url)
-        engine = sa.create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S})
-    except NoSuchModuleError as error:
-        raise InputError(f"no such kind of database: {url.drivername}", str(error)) from error
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"the driver of {url.drivername} is not installed",
-            str(error),
-            f"pip install {error.name}",
-        ) from error
-    except (ArgumentError, ValueError) as error:
-        raise InputError(
-            f"{url.render_as_string(hide_password=True)} is not a usable database URL",
-            str(error).partition("\n")[0],
-            "sqlite:///lutier.db",
-        ) from error
-    sa.event.listen(engine, "connect", _set_up_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    # The driver's own transaction handling would commit before every CREATE TABLE: a process
-    # killed in between would leave half a schema. SQLAlchemy's documented recipe.
-    connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute("PRAGMA foreign_keys=ON")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # Taking the write lock at once lets a second process wait instead of failing half way.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _inspect_sqlite(url: URL) -> None:
-    """Refuse a file that is not ours, before anything could be written to it."""
-    if not url.database or url.database == ":memory:":
-        return
-    path = Path(url.database)
-    try:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return
-        if path.is_dir():
-            raise StoreError(
-                f"{path} is a folder, not a database", hint=f"--db sqlite:///{path}/lutier.db"
-            )
-        with path.open("rb") as file:
-            magic = file.read(len(_SQLITE_MAGIC))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"cannot use a database at {str(path)[:200]}", str(error)[:300]) from error
-    if not magic:
-        return
-    try:
-        # SQLite itself takes a file of one byte for an empty database.
-        if magic != _SQLITE_MAGIC:
-            raise sqlite3.DatabaseError("file is not a database")
-        tables, version = _read_schema(path)
-    except sqlite3.Error as error:
-        raise StoreError(
-            f"{path} is not a Lutier database",
-            f"{error}; it was left untouched",
-            "--db with another file",
-        ) from error
-    if tables and (version is None or "measurements" not in tables):
-        raise StoreError(
-            f"{path} is a database, but not one of Lutier's",
-            f"it holds {', '.join(sorted(tables)[:3])}; it was left untouched",
-            "--db with another file",
-        )
-    _check_version(version, str(path))
-
-
-def _read_schema(path: Path) -> tuple[set[str], str | None]:
-    """Names of a SQLite file's tables, and the version of its schema."""
-    # Where no write-ahead log lies beside it the file is read as it is: that makes no lock file
-    # beside a file which may not be ours, and leaves an interrupted write for its owner to undo.
-    mode = "mode=ro" if Path(f"{path}-wal").exists() else "immutable=1"
-    uri = f"{path.absolute().as_uri()}?{mode}"
-    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_S)
-    try:
-        rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        tables = {str(name) for (name,) in rows}
-        if "alembic_version" not in tables:
-            return tables, None
-        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        return tables, None if row is None else str(row[0])
-    finally:
-        connection.close()
-
-
-def _check_version(version: str | None, name: str) -> None:
-    """Refuse a schema that this version of Lutier does not know."""
-    if version is None or version in SCHEMA_VERSIONS:
-        return
-    is_newer = version.isdigit() and version > SCHEMA_VERSIONS[-1]
-    raise StoreError(
-        f"{name} has schema {version[:40]!r}",
-        f"this version of Lutier knows up to {SCHEMA_VERSIONS[-1]}; it was left untouched",
-        "a newer version of lutier" if is_newer else "--db with another file",
-    )
-
-
-def _migrate(connection: Connection, name: str) -> None:
-    """Bring the schema up to date; refuse one that is newer than this version of Lutier."""
-    version = None
-    if sa.inspect(connection).has_table("alembic_version"):
-        version = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
-    if version == SCHEMA_VERSIONS[-1]:
-        return
-    _check_version(version, name)
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-
-
-def _store_error(url: URL, error: DBAPIError) -> StoreError:
-    reason = str(error.orig or error).partition("\n")[0][:300]
-    shown = url.render_as_string(hide_password=True)
-    if isinstance(error, IntegrityError):
-        return StoreError(
-            f"the database {shown} refused a row", reason, "one process a target at a time"
-        )
-    return StoreError(f"cannot use the database {shown}", reason)
+    def add_portable_rows(
+        self, target: Target, environment: Environment, rows: Sequence[PortableRow]
+    ) -> StoredRows:
+        """Store finished measurements made elsewhere, all or none; nothing is overwritten."""
+        with self._transaction() as connection:
+            self._database.lock(connection)
+            return write_rows(self._database, connection, str(target), environment, rows)

@@ -3,6 +3,8 @@
 A measurement is one op or network on one target in one environment under one protocol. Its visits
 are committed one by one while it is being measured; when the protocol is satisfied the summary is
 filled in. Both are facts, so is a failure; nothing is ever overwritten by a guess.
+
+Workers and claims are no facts: they say who is measuring what just now, and are gone afterwards.
 """
 
 from __future__ import annotations
@@ -10,7 +12,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, DateTime, Double, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    String,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 MEASURING, DONE, FAILED = "measuring", "done", "failed"
@@ -80,3 +91,28 @@ class VisitRow(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     samples_ms: Mapped[list[float]] = mapped_column(JSON)
     measured_at: Mapped[datetime] = mapped_column(DateTime)
+
+
+class WorkerRow(Base):
+    """A process that is profiling. Past ``expires_at`` without a sign of life it counts as dead."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    target: Mapped[str] = mapped_column(String(500))
+    environment_id: Mapped[str] = mapped_column(String(12))
+    protocol_id: Mapped[str] = mapped_column(String(12))
+    host: Mapped[str] = mapped_column(String(255))
+    process: Mapped[str] = mapped_column(String(200))
+    is_waiting: Mapped[bool] = mapped_column(Boolean)
+    expires_at: Mapped[datetime] = mapped_column(DateTime)
+
+
+class ClaimRow(Base):
+    """A measurement that one worker has to itself, as long as this row is there."""
+
+    __tablename__ = "claims"
+    __table_args__ = (Index("claims_of_worker", "worker_id"),)
+
+    measurement_id: Mapped[int] = mapped_column(ForeignKey("measurements.id"), primary_key=True)
+    worker_id: Mapped[str] = mapped_column(ForeignKey("workers.id"))

@@ -53,6 +53,9 @@ class SearchSpace(Protocol):
     def enumerate(self) -> Iterator[Architecture]:
         """Every architecture once, in a fixed order."""
 
+    def covering(self, seed: int = 0) -> Sequence[Architecture]:
+        """A few architectures that together hold every op; for ops to be timed in them."""
+
     def mutate(self, architecture: Architecture, generator: np.random.Generator) -> Architecture:
         """The architecture with one random choice changed."""
 
@@ -164,6 +167,38 @@ class ChainSpace:
             weights = np.exp(leaning * flops / max(flops.max(), 1.0))
             choices.append(int(generator.choice(len(block), p=weights / weights.sum())))
         return Architecture(self.name, tuple(choices))
+
+    def covering(self, seed: int = 0) -> list[Architecture]:
+        """A few architectures that together hold every op; for ops to be timed in them.
+
+        Each takes in every block a candidate that none before it holds, as far as there are any;
+        the other blocks are filled by chance, every other one with nothing where it may be skipped.
+        So the networks are of several depths, and no candidate comes twice in one where it can be
+        helped.
+
+        Args:
+            seed: of what is left to chance.
+        """
+        generator = np.random.default_rng(seed)
+        covered = {op.key for op in (*self.stem, *self.head)}
+        wanted = {op.key for op in self.all_ops()}
+        networks: list[Architecture] = []
+        while not networks or not wanted <= covered:
+            held: set[str] = set()
+            choices = []
+            for block in self.blocks:
+                keys = [op.key for op in block]
+                nodes = [i for i, op in enumerate(block) if not op.is_free]
+                fresh = [i for i in nodes if keys[i] not in covered and keys[i] not in held]
+                if not fresh:
+                    other = [i for i in nodes if keys[i] not in held] or nodes
+                    free = [i for i in range(len(block)) if i not in nodes]
+                    fresh = free if free and (not nodes or generator.random() < 0.5) else other
+                choices.append(fresh[int(generator.integers(len(fresh)))])
+                held.add(keys[choices[-1]])
+            covered |= held
+            networks.append(self.architecture(choices))
+        return networks
 
     def enumerate(self) -> Iterator[Architecture]:
         """Every architecture once, in lexicographic order of the choices."""

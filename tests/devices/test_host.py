@@ -60,6 +60,25 @@ class TestTorch(DeviceContract):
         return artifacts(tmp_path, "torch-export")
 
 
+class TestTorchChannelsLast(TestTorch):
+    def make_target(self, device: Device) -> Target:
+        return Target.make("cpu", "torch", {"layout": "channels_last"})
+
+
+@pytest.mark.slow
+class TestTorchCompile(TestTorch):
+    @pytest.fixture(autouse=True)
+    def own_cache(
+        self, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One cache folder for this run of the tests: headers are compiled once."""
+        base = tmp_path_factory.getbasetemp() / "inductor"
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(base))
+
+    def make_target(self, device: Device) -> Target:
+        return Target.make("cpu", "torch-compile", {"layout": "channels_last"})
+
+
 @pytest.fixture
 def device() -> HostDevice:
     return HostDevice()
@@ -101,6 +120,23 @@ def test_the_environment_names_the_runtime_and_its_version(device: HostDevice) -
         facts = device.environment(Target.make("cpu", runtime, {})).to_dict()
         assert (facts["runtime"], facts["runtime_version"]) == (runtime, str(version))
         assert device.runtime_version(runtime) == str(version)
+
+
+def test_the_environment_of_compiled_programs_names_the_compiler(device: HostDevice) -> None:
+    facts = device.environment(Target.make("cpu", "torch-compile", {})).to_dict()
+    pytorch, compiler = facts["runtime_version"].split(" with ")
+    assert pytorch == torch.__version__
+    assert compiler.split()[1][0].isdigit()
+
+
+@pytest.mark.parametrize(
+    ("runtime", "option"), [("torch", "graph=on"), ("torch-compile", "graph=on")]
+)
+def test_an_option_the_runtime_lacks_is_refused(
+    device: HostDevice, runtime: str, option: str
+) -> None:
+    with pytest.raises(InputError, match=f"{option}: {runtime} has no option graph; it has layout"):
+        device.environment(Target.parse(f"cpu/{runtime}?{option}"))
 
 
 def test_the_environment_does_not_depend_on_the_options(device: HostDevice) -> None:

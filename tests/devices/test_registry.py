@@ -23,7 +23,7 @@ def outcome(name: str) -> Device | str:
 
 
 def test_built_in_devices_are_listed() -> None:
-    assert {"cpu", "replay"} <= set(device_names())
+    assert {"cpu", "cuda", "replay"} <= set(device_names())
     assert list(device_names()) == sorted(set(device_names()))
 
 

@@ -54,6 +54,11 @@ def test_any_text_is_a_target_or_an_error_of_one_line(text: str) -> None:
         ("cpu/onnxruntime?batch=1", "cpu/onnxruntime?threads=1"),
         ("cpu/torch?batch=8&threads=2", "cpu/torch?threads=2&batch=8"),
         ("cpu/torch?threads=02", "cpu/torch?threads=2"),
+        ("cpu/torch?precision=float32&layout=contiguous", "cpu/torch?threads=1"),
+        (
+            "cpu/torch?layout=channels_last&precision=int8&threads=1",
+            "cpu/torch?threads=1&precision=int8&layout=channels_last",
+        ),
         ("replay:/tmp/a b/c.json/onnxruntime", "replay:/tmp/a b/c.json/onnxruntime?threads=1"),
     ],
 )
@@ -108,3 +113,23 @@ def test_the_flags_survive_a_shell(device: str, threads: int, batch: int) -> Non
     words = shlex.split(target.flags)
     assert words[:6] == ["--device", device, "--runtime", "torch", "--threads", str(threads)]
     assert words[6:] == ([] if batch == 1 else ["--batch", str(batch)])
+
+
+def test_words_that_an_option_cannot_have_name_those_it_can() -> None:
+    with pytest.raises(UnknownNameError, match="float32"):
+        Target.parse("cpu/torch?precision=float23")
+
+
+def test_an_option_that_a_runtime_does_not_have_is_refused() -> None:
+    target = Target.parse("cpu/onnxruntime?precision=int8&layout=channels_last")
+    target.refuse_options("onnxruntime", ["precision", "layout"])
+    with pytest.raises(InputError, match="no option layout; it has precision"):
+        target.refuse_options("onnxruntime", ["precision"])
+    Target.parse("cpu/onnxruntime?threads=4&batch=2").refuse_options("onnxruntime", [])
+
+
+def test_flags_name_every_option() -> None:
+    target = Target.parse("cpu/torch?threads=2&batch=4&layout=channels_last")
+    assert target.flags == (
+        "--device cpu --runtime torch --threads 2 --batch 4 --option layout=channels_last"
+    )

@@ -17,6 +17,8 @@ from latency_models.features import (
 from profiler.ops import OpSpec, kinds
 
 EXAMPLES = {
+    "add": OpSpec.make("add", (16, 8, 8), inputs=3),
+    "batch_norm": OpSpec.make("batch_norm", (16, 8, 8), activation="relu"),
     "avg_pool": OpSpec.make("avg_pool", (8, 12, 10), kernel=3),
     "conv": OpSpec.make("conv", (3, 32, 30), out=16, kernel=3, stride=2),
     "depthwise_conv": OpSpec.make("depthwise_conv", (8, 9, 9), kernel=5),
@@ -25,6 +27,8 @@ EXAMPLES = {
     "linear": OpSpec.make("linear", (64,), out=10),
     "max_pool": OpSpec.make("max_pool", (8, 12, 10), kernel=3, stride=2),
     "mbconv": OpSpec.make("mbconv", (16, 14, 14), out=24, kernel=5, stride=2, expand=6),
+    "relu_conv": OpSpec.make("relu_conv", (16, 8, 8), out=16, kernel=3),
+    "residual_block": OpSpec.make("residual_block", (16, 8, 8), out=32, stride=2),
     "zero": OpSpec.make("zero", (8, 8, 8), stride=2),
 }
 
@@ -48,6 +52,22 @@ def test_a_block_that_does_not_expand_has_no_expansion_flops() -> None:
     found = features(OpSpec.make("mbconv", (16, 14, 14), out=16, kernel=3, expand=1))
     assert found["expand_flops"] == 0
     assert (found["has_expansion"], found["has_residual"]) == (0, 1)
+
+
+def test_parts_of_a_block_in_groups_add_up_to_its_flops() -> None:
+    spec = OpSpec.make(
+        "mbconv", (16, 14, 14), out=24, kernel=5, expand=1, groups=2, expand_conv="always"
+    )
+    found = features(spec)
+    parts = found["expand_flops"] + found["depthwise_flops"] + found["project_flops"]
+    assert parts == found["flops"] == spec.flops
+    assert (found["groups"], found["has_expansion"]) == (2, 1)
+
+
+def test_groups_and_activation_of_a_block_select_other_code() -> None:
+    levels = {feature.name for feature in kind_features("mbconv") if feature.is_level}
+    assert {"groups", "activation_relu", "activation_hswish", "has_expansion"} <= levels
+    assert "has_squeeze" in levels
 
 
 def test_shapes_and_attributes_are_read_off_the_op() -> None:

@@ -1,7 +1,17 @@
 from __future__ import annotations
 
-from lutier.networks import draw_networks, network_job, op_jobs, summarise_failures
+from devices.environment import Environment
+from lutier.networks import (
+    draw_networks,
+    measured_spaces,
+    network_job,
+    network_samples,
+    op_jobs,
+    summarise_failures,
+)
 from profiler.ops import OpSpec
+from profiler.storage.portable import PortableRow
+from profiler.table import LatencyTable
 from search.spaces.base import ChainSpace
 from search.spaces.mobile import mobile_tiny
 
@@ -45,3 +55,18 @@ def test_a_network_job_is_named_by_its_architecture() -> None:
 def test_failures_in_one_line_say_how_many_more() -> None:
     line = summarise_failures([(f"op{i}", "no") for i in range(5)])
     assert line == "op0: no; op1: no; op2: no; and 2 more"
+
+
+def test_networks_of_no_space_known_here_are_left_out() -> None:
+    ours = draw_networks(TINY, 2, seed=0)
+    names = [
+        "nasbench201:|none~0|+|none~0|none~1|+|none~0|none~1|none~2|",
+        "resnet:18",
+        "ResNet 18",
+        *(architecture.id for architecture in ours),
+    ]
+    rows = [PortableRow(name, "network", 1.0) for name in names]
+    table = LatencyTable.from_rows("a/b?threads=1", Environment.of({}), rows)
+    assert measured_spaces(table) == [TINY.name]
+    samples = network_samples(table, TINY.name)
+    assert {sample.id for sample in samples} == {architecture.id for architecture in ours}

@@ -45,3 +45,19 @@ def test_protocol_takes_the_settings(tmp_path: Path) -> None:
     settings = load(tmp_path, LUTIER_MIN_SECONDS="0.5", LUTIER_TARGET_ERROR="0.02")
     protocol = settings.protocol()
     assert (protocol.min_seconds, protocol.target_error) == (0.5, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("db", "shown"),
+    [
+        (
+            "postgresql+psycopg://me:secret@host:5/lutier",
+            "postgresql+psycopg://me:***@host:5/lutier",
+        ),
+        ("postgresql+psycopg://me:a@b@host/lutier", "postgresql+psycopg://me:***@host/lutier"),
+        ("postgresql+psycopg://me@host/lutier", "postgresql+psycopg://me@host/lutier"),
+        ("sqlite:////tmp/lutier.db", "sqlite:////tmp/lutier.db"),
+    ],
+)
+def test_the_database_is_shown_without_its_password(db: str, shown: str) -> None:
+    assert Settings(db=db).shown_db == shown

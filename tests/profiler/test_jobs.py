@@ -88,3 +88,36 @@ def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'coreml'"):
         make_artifact(Job.of_op(SPEC), "coreml", 1, ArtifactFolder(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("file_format", "runtime"), [("onnx", "onnxruntime"), ("tflite", "litert")]
+)
+def test_the_same_job_gives_the_same_int8_file(
+    tmp_path: Path, file_format: str, runtime: str
+) -> None:
+    folder = ArtifactFolder(tmp_path)
+    first, again = (
+        make_artifact(Job.of_op(SPEC), file_format, 2, folder, "int8") for _ in range(2)
+    )
+    assert first == again
+    # Channels last, as both runtimes convolve bytes.
+    assert first.input_shape == (2, 6, 6, 4)
+    options: dict[str, int | str] = {"batch": 2, "precision": "int8"}
+    model = HostDevice().load(first, Target.make("cpu", runtime, options))
+    assert len(model.time_ms(warmup=1, runs=2)) == 2
+
+
+def test_the_samples_decide_what_the_bytes_stand_for(tmp_path: Path) -> None:
+    folder = ArtifactFolder(tmp_path)
+    digests = {
+        make_artifact(Job.of_op(SPEC), "onnx", 1, folder, "int8", samples).sha256
+        for samples in (None, [np.full((1, 4, 6, 6), 9, np.float32)])
+    }
+    assert len(digests) == 2
+
+
+def test_a_format_without_int8_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'torch-export' are not written in int8"):
+        make_artifact(Job.of_op(SPEC), "torch-export", 1, ArtifactFolder(tmp_path), "int8")
+    assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+import torch
 from torch import nn
 
 import profiler.run
@@ -23,10 +24,13 @@ from devices.errors import (
     MissingEntryError,
 )
 from devices.target import Target
-from profiler.events import Event, Failed, Prepared, RoundEnded, Visited
+from profiler.builders.export import GraphWriter, emit
+from profiler.events import Event, Failed, Prepared, RoundEnded, Visited, Waiting
 from profiler.jobs import Job
 from profiler.protocol import Protocol
+from profiler.quality import summarise
 from profiler.run import ProfileResult, measure_now, profile
+from profiler.storage.claims import Wanted, Worker
 from profiler.storage.database import MeasurementStore
 
 TARGET = Target.make("fake", "abacus", {})
@@ -307,6 +311,26 @@ def test_a_failure_is_tried_again_when_asked(bench: Bench) -> None:
     assert bench.store.failures(TARGET, result.environment.id) == {}
 
 
+def test_what_others_measured_meanwhile_is_named(bench: Bench) -> None:
+    device = FakeDevice()
+    environment = device.environment(TARGET)
+    other = Worker("other", "far", "elsewhere/1/1", TARGET, environment, PROTOCOL)
+    book = bench.store.claim_book(other, 60.0)
+    book.sign_on()
+    ids = book.take([Wanted("a", "op"), Wanted("b", "op")], lambda free, workers: free).ids
+
+    def end(event: Event) -> None:
+        if isinstance(event, Waiting):
+            assert bench.store.finish(ids["a"], summarise([[1.0], [1.0]]), worker="other")
+            assert bench.store.fail(ids["b"], "b is broken", worker="other")
+
+    result = bench.run(device, on_event=end)
+    assert set(result.measured) == {"c"}
+    assert result.elsewhere == ("a",)
+    assert result.failed == {"b": "b is broken"}
+    assert set(device.visits) == {"c"}
+
+
 def test_where_everything_fails_the_run_still_ends(bench: Bench) -> None:
     broken = {key: ArtifactError(f"{key} is broken") for key in KEYS}
     result = bench.run(FakeDevice(trouble_at_load=broken))
@@ -419,3 +443,30 @@ def test_measuring_now_refuses_where_one_cannot_be_measured(device: FakeDevice) 
     with pytest.raises(LutierError, match="b is broken"):
         now(device, "a", "b")
     assert device.open_models == set()
+
+
+class Sine(nn.Module):
+    """There is no sine of bytes."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.sin(x)
+
+
+@emit.register
+def _(module: Sine, graph: GraphWriter, x: str) -> str:
+    return graph.node("Sin", x)
+
+
+def test_an_op_that_cannot_be_quantised_is_a_failure_and_the_rest_goes_on(tmp_path: Path) -> None:
+    target = Target.make("fake", "abacus", {"precision": "int8"})
+    store = MeasurementStore(f"sqlite:///{tmp_path / 'lutier.db'}")
+    device = FakeDevice()
+    wanted = [*jobs("a"), Job("sine", "op", Sine, (2,))]
+    result = profile(wanted, device, target, store, PROTOCOL)
+    assert set(result.measured) == {"a"}
+    reason = "Sin cannot be quantised to int8: ONNX Runtime computes it in float"
+    assert result.failed["sine"].startswith(reason)
+    assert store.failures(target, result.environment.id) == result.failed
+    assert [artifact.key for artifact in device.loaded] == ["a"]
+    assert profile(wanted, device, target, store, PROTOCOL).planned == 2
+    assert len(device.loaded) == 1

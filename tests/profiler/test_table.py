@@ -176,6 +176,20 @@ def test_a_table_of_no_real_target_names_no_command() -> None:
     assert caught.value.hint == ""
 
 
+def test_an_op_of_a_kind_that_is_not_known_does_not_hide_the_others(
+    table: LatencyTable, store: MeasurementStore
+) -> None:
+    measure(store, "warp/3x8x8/speed=9", [1.0, 1.0])
+    table = LatencyTable.load(store, TARGET)
+    assert table.ops == {CONV: 1.0, LINEAR: 0.55}
+    assert table.unknown_ops == ("warp/3x8x8/speed=9",)
+    assert table.to_dict()["unknown_ops"] == ["warp/3x8x8/speed=9"]
+    console = Console(width=100)
+    with console.capture() as capture:
+        console.print(table)
+    assert "1 more ops are of kinds not known here" in capture.get()
+
+
 # Its digest
 
 

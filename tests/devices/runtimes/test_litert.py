@@ -21,6 +21,7 @@ from devices.runtimes import litert
 from devices.runtimes.litert import LiteRt
 from devices.target import Target
 from profiler.builders.modules import build_op
+from profiler.builders.quantise_tflite import int8_tflite_bytes
 from profiler.builders.tflite import tflite_bytes
 from profiler.ops import OpSpec
 
@@ -123,3 +124,28 @@ def test_without_either_distribution_the_extra_is_named(monkeypatch: pytest.Monk
     monkeypatch.setattr(litert, "version", version)
     with pytest.raises(MissingExtraError, match=r"lutier\[litert\]"):
         LiteRt().version()
+
+
+INT8 = Target.make("cpu", "litert", {"precision": "int8"})
+
+
+def test_a_model_of_bytes_is_timed_and_run_on_floats(
+    tmp_path: Path, module: torch.nn.Module, whole: bytes
+) -> None:
+    x = np.random.default_rng(0).standard_normal(SHAPE, dtype=np.float32)
+    path = tmp_path / "op.tflite"
+    path.write_bytes(int8_tflite_bytes(whole, [x]))
+    model = LiteRt().load(Artifact(path, "some/op", "tflite", SHAPE, "0" * 64), INT8)
+    assert len(model.time_ms(warmup=1, runs=3)) == 3
+    with torch.inference_mode():
+        wanted = module(torch.from_numpy(x).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).numpy()
+    assert np.abs(model.run(x) - wanted).max() < 0.05 * np.abs(wanted).max()
+    with pytest.raises(ArtifactError, match="a model with one float32 input"):
+        LiteRt().load(Artifact(path, "some/op", "tflite", SHAPE, "0" * 64), TARGET)
+
+
+def test_a_float_model_is_no_int8_model(tmp_path: Path, whole: bytes) -> None:
+    path = tmp_path / "op.tflite"
+    path.write_bytes(whole)
+    with pytest.raises(ArtifactError, match="a model with one int8 or uint8 input"):
+        LiteRt().load(Artifact(path, "some/op", "tflite", SHAPE, "0" * 64), INT8)

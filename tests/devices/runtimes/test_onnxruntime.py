@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from devices.artifact import Artifact
-from devices.errors import ArtifactError, MeasurementError
+from devices.errors import ArtifactError, InputError, MeasurementError
 from devices.runtimes.base import example_input
 from devices.runtimes.onnxruntime import OnnxRuntime
 from devices.target import Target
@@ -153,3 +153,26 @@ def test_nothing_is_said_on_the_terminal(
     model.time_ms(warmup=1, runs=1)
     model.close()
     assert capfd.readouterr() == ("", "")
+
+
+INT8 = Target.make("cpu", "onnxruntime", {"precision": "int8"})
+
+
+@pytest.mark.parametrize("kind", [TensorProto.INT8, TensorProto.UINT8])
+def test_a_model_of_bytes_is_timed_and_without_scales_not_run(tmp_path: Path, kind: int) -> None:
+    contents = model_of([("x", kind)], helper.make_node("Identity", ["x"], ["out"]), kind)
+    model = OnnxRuntime().load(written(tmp_path / "m.onnx", contents, (1, 4)), INT8)
+    assert len(model.time_ms(warmup=1, runs=2)) == 2
+    with pytest.raises(InputError, match="can be timed, but not run"):
+        model.run(np.zeros((1, 4), np.float32))
+
+
+def test_a_model_of_another_precision_than_the_targets_is_refused(
+    tmp_path: Path, whole: bytes
+) -> None:
+    with pytest.raises(ArtifactError, match="a model with one int8 or uint8 input"):
+        OnnxRuntime().load(written(tmp_path / "float.onnx", whole), INT8)
+    kind = TensorProto.UINT8
+    contents = model_of([("x", kind)], helper.make_node("Identity", ["x"], ["out"]), kind)
+    with pytest.raises(ArtifactError, match="a model with one float32 input"):
+        OnnxRuntime().load(written(tmp_path / "bytes.onnx", contents, (1, 4)), TARGET)

@@ -6,10 +6,12 @@ import random
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from devices.artifact import Artifact
 from devices.base import ExecutableModel
@@ -163,3 +165,71 @@ def test_a_program_that_lacks_a_part_is_refused(
         lambda name, contents: junk if name.endswith(member) else contents,
     )
     assert load(artifact) is None
+
+
+class Convolutions(TorchDispatchMode):
+    """Notes, for every convolution, whether its input and its weights are channels last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[bool, bool]] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if "conv" in str(func):
+            last = torch.channels_last
+            self.seen.append(
+                (
+                    args[0].is_contiguous(memory_format=last) and not args[0].is_contiguous(),
+                    args[1].is_contiguous(memory_format=last),
+                )
+            )
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+def test_convolutions_meet_the_layout_of_the_target(
+    tmp_path: Path, whole: bytes, layout: str
+) -> None:
+    target = Target.make("cpu", "torch", {"batch": 2, "layout": layout})
+    model = TorchRuntime().load(written(tmp_path / "m.pt2", whole), target)
+    with Convolutions() as convolutions:
+        model.time_ms(warmup=0, runs=1)
+        model.run(example_input(SHAPE))
+    # Three convolutions, in the checked call, the timed one and the one that computes.
+    assert len(convolutions.seen) == 9
+    if layout == "channels_last":
+        assert set(convolutions.seen) == {(True, True)}
+    else:
+        assert not any(inputs for inputs, _ in convolutions.seen)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "mbconv/4x6x6/out=4,kernel=3,expand=3",
+        "conv/3x9x7/out=5,kernel=3,stride=2",
+        "depthwise_conv/6x8x8/kernel=5",
+        "global_avg_pool/8x5x5/",
+        "linear/12/out=3",
+    ],
+)
+def test_channels_last_computes_what_contiguous_computes(tmp_path: Path, key: str) -> None:
+    spec = OpSpec.parse(key)
+    torch.manual_seed(0)
+    net = build_op(spec).eval()
+    shape = (1, *spec.input_shape)
+    artifact = written(tmp_path / "m.pt2", torch_export_bytes(net, spec.input_shape), shape)
+    inputs = example_input(shape)
+    target = Target.make("cpu", "torch", {"layout": "channels_last"})
+    output = TorchRuntime().load(artifact, target).run(inputs)
+    with torch.no_grad():
+        assert np.allclose(output, net(torch.from_numpy(inputs)).numpy(), atol=1e-4)
+    assert output.flags.c_contiguous
+
+
+def test_a_processor_captures_no_graph(tmp_path: Path, whole: bytes) -> None:
+    target = Target.make("cpu", "torch", {"batch": 2, "graph": "on"})
+    with pytest.raises(ArtifactError, match=r"graph=on is an option of GPUs\. Try: graph=off"):
+        TorchRuntime().load(written(tmp_path / "m.pt2", whole), target)

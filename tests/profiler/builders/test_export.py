@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 
 import numpy as np
@@ -10,11 +11,18 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from op_examples import KEYS, inputs, trained
+from op_examples import FBNET, FLOAT_KEYS, KEYS, NASBENCH201, inputs, trained
 from torch import nn
 
 from devices.errors import InputError
-from profiler.builders.export import INPUT_NAME, OUTPUT_NAME, GraphWriter, emit, onnx_bytes
+from profiler.builders.export import (
+    INPUT_NAME,
+    OUTPUT_NAME,
+    GraphWriter,
+    emit,
+    onnx_bytes,
+    torch_export_bytes,
+)
 from profiler.builders.modules import build_chain, build_op
 from profiler.ops import OpSpec, kinds
 
@@ -56,16 +64,32 @@ def test_every_kind_is_checked_here() -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", [*KEYS, *FLOAT_KEYS])
 def test_an_op_computes_what_torch_computes(key: str, batch: int) -> None:
     spec = OpSpec.parse(key)
     check_same(trained(build_op(spec)), spec.input_shape, batch)
 
 
 @pytest.mark.parametrize("batch", [1, 4])
-def test_a_network_computes_what_torch_computes(batch: int) -> None:
-    specs = [OpSpec.parse(key) for key in CHAIN]
+@pytest.mark.parametrize("keys", [CHAIN, FBNET, NASBENCH201], ids=["chain", "fbnet", "201"])
+def test_a_network_computes_what_torch_computes(keys: list[str], batch: int) -> None:
+    specs = [OpSpec.parse(key) for key in keys]
     check_same(trained(build_chain(specs)), specs[0].input_shape, batch)
+
+
+def test_a_batch_norm_behind_no_convolution_is_one_node() -> None:
+    data = onnx_bytes(
+        trained(build_op(OpSpec.parse("batch_norm/5x7x3/activation=relu"))), (5, 7, 3)
+    )
+    nodes = onnx.load_from_string(data).graph.node
+    assert [node.op_type for node in nodes] == ["BatchNormalization", "Relu"]
+
+
+def test_what_is_added_to_a_batch_is_as_large_as_the_batch() -> None:
+    module = build_op(OpSpec.parse("add/5x7x3/inputs=3"))
+    graph = onnx.load_from_string(onnx_bytes(module, (5, 7, 3), batch=4)).graph
+    assert [node.op_type for node in graph.node] == ["Add", "Add"]
+    assert [list(weight.dims) for weight in graph.initializer] == [[4, 5, 7, 3]] * 2
 
 
 def test_a_network_holds_no_batch_norm_and_only_static_shapes() -> None:
@@ -119,7 +143,8 @@ def test_writing_leaves_the_module_as_it_was() -> None:
     ("module", "message"),
     [
         (nn.Softplus(), "Softplus cannot be written"),
-        (nn.Sequential(nn.Conv2d(3, 3, 1), nn.Sequential(nn.BatchNorm2d(3))), "BatchNorm2d"),
+        (nn.Sequential(nn.Conv2d(3, 3, 1), nn.Sequential(nn.GroupNorm(1, 3))), "GroupNorm"),
+        (nn.BatchNorm2d(3, track_running_stats=False), "without running statistics"),
         (
             nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3, track_running_stats=False)),
             "without running statistics",
@@ -144,13 +169,26 @@ def test_what_cannot_be_written_is_refused(module: nn.Module, message: str) -> N
         (nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2), (4, 9, 9)),
         (nn.Conv2d(4, 6, (3, 1), padding=(1, 0), dilation=2), (4, 9, 9)),
         (nn.Sequential(nn.Conv2d(4, 6, 1), nn.BatchNorm2d(6, affine=False)), (4, 5, 5)),
+        (nn.Sequential(nn.Conv2d(4, 6, 1), nn.Sequential(nn.BatchNorm2d(6))), (4, 5, 5)),
+        (nn.BatchNorm2d(4, affine=False), (4, 5, 5)),
         (nn.Linear(7, 3, bias=False), (7,)),
         (nn.AvgPool2d((3, 2), padding=(1, 0)), (4, 9, 9)),
         (nn.MaxPool2d(2, dilation=2), (4, 9, 9)),
         (nn.ReLU6(), (4, 9, 9)),
         (nn.ReLU(), (4, 9, 9)),
     ],
-    ids=["biased", "oblong", "plain norm", "no bias", "average", "dilated max", "relu6", "relu"],
+    ids=[
+        "biased",
+        "oblong",
+        "plain norm",
+        "norm apart",
+        "norm alone",
+        "no bias",
+        "average",
+        "dilated max",
+        "relu6",
+        "relu",
+    ],
 )
 def test_torchs_own_layers_can_be_written(module: nn.Module, shape: tuple[int, ...]) -> None:
     check_same(trained(module), shape, batch=2)
@@ -179,6 +217,57 @@ def doubled() -> Callable[[], nn.Module]:
 def test_a_users_module_can_be_written(doubled: Callable[[], nn.Module]) -> None:
     check_same(doubled(), (3, 4, 4), batch=1)
     check_same(nn.Sequential(doubled(), nn.ReLU()).eval(), (3, 4, 4), batch=1)
+
+
+def exported(module: nn.Module, shape: tuple[int, ...], batch: int) -> torch.export.ExportedProgram:
+    return torch.export.load(io.BytesIO(torch_export_bytes(module, shape, batch)))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "mbconv/8x9x9/out=8,kernel=3,expand=1,activation=relu,groups=2,expand_conv=always",
+        "relu_conv/5x9x14/out=7,kernel=3,stride=2",
+        "residual_block/4x8x6/out=8,stride=2",
+        "batch_norm/5x7x3/activation=relu",
+        "add/5x7x3/inputs=3",
+    ],
+)
+def test_an_exported_op_computes_what_torch_computes(key: str) -> None:
+    spec = OpSpec.parse(key)
+    module = trained(build_op(spec))
+    x = inputs(spec.input_shape, 2)
+    program = exported(module, spec.input_shape, 2).module()
+    with torch.no_grad():
+        torch.testing.assert_close(program(x), module(x))
+
+
+def test_what_an_exported_sum_adds_is_as_large_as_the_batch() -> None:
+    module = nn.Sequential(build_op(OpSpec.parse("add/5x7x3/")), nn.ReLU())
+    tensors = exported(module, (5, 7, 3), 4).constants.values()
+    assert [tuple(tensor.shape) for tensor in tensors] == [(4, 5, 7, 3)]
+    assert [tuple(tensor.shape) for tensor in module.buffers()] == [(1, 5, 7, 3)]
+
+
+class Branching(nn.Module):
+    """What runs depends on the values that come in."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if x.sum() > 0 else -x
+
+
+class Faulty(nn.Module):
+    """A module with a mistake in it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return {"left": x}["right"]
+
+
+@pytest.mark.parametrize("module", [Branching(), Faulty()], ids=["branching", "faulty"])
+def test_what_cannot_be_exported_is_refused(module: nn.Module) -> None:
+    name = type(module).__name__
+    with pytest.raises(InputError, match=f"{name} cannot be exported by torch.export"):
+        torch_export_bytes(module, (3, 4, 4))
 
 
 @pytest.mark.gpu

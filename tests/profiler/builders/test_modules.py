@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import pytest
 import torch
+from op_examples import FBNET, FLOAT_KEYS, KEYS, NASBENCH201, inputs, trained
+from torch import nn
+from torch.nn import functional as F
 
 from devices.errors import InputError, UnknownNameError
-from profiler.builders.modules import MBConv, Zero, build_chain, build_op, check_chain
+from profiler.builders.modules import (
+    ChannelShuffle,
+    MBConv,
+    ResidualBlock,
+    SqueezeExcite,
+    SumWithConstants,
+    Zero,
+    build_chain,
+    build_op,
+    check_chain,
+)
 from profiler.ops import OpSpec
 
 CHAIN = [
@@ -73,3 +86,92 @@ def test_a_block_that_changes_shape_adds_nothing(key: str) -> None:
 def test_average_pooling_does_not_count_the_padding() -> None:
     pool = build_op(OpSpec.parse("avg_pool/1x4x4/kernel=3"))
     assert torch.equal(pool(torch.ones(1, 1, 4, 4)), torch.ones(1, 1, 4, 4))
+
+
+@pytest.mark.parametrize("keys", [FBNET, NASBENCH201], ids=["fbnet", "201"])
+def test_the_published_spaces_can_be_built_of_the_vocabulary(keys: list[str]) -> None:
+    specs = [OpSpec.parse(key) for key in keys]
+    network = build_chain(specs).train()
+    x = inputs(specs[0].input_shape, 2)
+    F.cross_entropy(network(x), torch.tensor([1, 7])).backward()
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
+    assert sum(p.grad is not None for p in network.parameters()) == len(list(network.parameters()))
+
+
+@pytest.mark.parametrize("key", [*KEYS, *FLOAT_KEYS])
+def test_an_op_leaves_its_input_as_it_was(key: str) -> None:
+    # In a cell, several ops read one tensor.
+    spec = OpSpec.parse(key)
+    x = inputs(spec.input_shape, 1)
+    before = x.clone()
+    with torch.no_grad():
+        build_op(spec).eval()(x)
+    assert torch.equal(x, before)
+
+
+def norm(x: torch.Tensor, module: nn.Module) -> torch.Tensor:
+    assert isinstance(module, nn.BatchNorm2d)
+    assert module.running_mean is not None
+    return F.batch_norm(
+        x, module.running_mean, module.running_var, module.weight, module.bias, eps=module.eps
+    )
+
+
+def test_a_relu_conv_is_relu_then_convolution_then_norm() -> None:
+    module = trained(build_op(OpSpec.parse("relu_conv/4x7x6/out=5,kernel=3,stride=2")))
+    assert isinstance(module, nn.Sequential)
+    x = inputs((4, 7, 6), 2)
+    with torch.no_grad():
+        convolved = F.conv2d(x.clamp(min=0), module[1].weight, stride=2, padding=1)
+        torch.testing.assert_close(module(x), norm(convolved, module[2]))
+
+
+def test_the_shortcut_of_stride_2_averages_and_then_convolves() -> None:
+    block = trained(build_op(OpSpec.parse("residual_block/4x8x6/out=6,stride=2")))
+    assert isinstance(block, ResidualBlock)
+    assert isinstance(block.shortcut, nn.Sequential)
+    x = inputs((4, 8, 6), 2)
+    with torch.no_grad():
+        shortcut = F.conv2d(F.avg_pool2d(x, 2), block.shortcut[1].weight)
+        torch.testing.assert_close(block(x), shortcut + block.layers(x))
+
+
+def test_a_residual_block_that_keeps_its_shape_adds_its_input() -> None:
+    block = trained(build_op(OpSpec.parse("residual_block/4x5x6/out=4")))
+    assert isinstance(block, ResidualBlock)
+    x = inputs((4, 5, 6), 2)
+    with torch.no_grad():
+        torch.testing.assert_close(block(x), x + block.layers(x))
+
+
+def test_a_shuffle_takes_one_channel_of_each_group_in_turn() -> None:
+    channels = torch.arange(6.0).reshape(1, 6, 1, 1)
+    shuffled = ChannelShuffle(6, 2)(channels).flatten()
+    assert shuffled.tolist() == [0, 3, 1, 4, 2, 5]
+
+
+def test_a_block_in_groups_mixes_them() -> None:
+    block = build_op(OpSpec.parse("mbconv/4x6x6/out=8,kernel=3,expand=3,groups=2")).eval()
+    x = torch.randn(1, 4, 6, 6, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    block(x)[:, :4].sum().backward()
+    assert x.grad is not None
+    assert (x.grad.abs().amax((0, 2, 3)) > 0).all()
+
+
+def test_squeeze_and_excite_scales_each_channel_by_the_hard_sigmoid_of_the_means() -> None:
+    module = trained(SqueezeExcite(4, 3))
+    assert isinstance(module, SqueezeExcite)
+    x = inputs((4, 5, 6), 2)
+    with torch.no_grad():
+        scores = module.gate[2](module.gate[0](x.mean((2, 3), keepdim=True)).clamp(min=0))
+        torch.testing.assert_close(module(x), x * ((scores + 3).clamp(0, 6) / 6))
+
+
+def test_a_sum_adds_other_constants_to_its_input_every_time() -> None:
+    module = build_op(OpSpec.parse("add/2x3x3/inputs=3")).eval()
+    assert isinstance(module, SumWithConstants)
+    first, second = module.constants(1)
+    assert not torch.equal(first, second)
+    x = inputs((2, 3, 3), 1)
+    torch.testing.assert_close(module(x), x + first + second)
+    assert not module.state_dict()

@@ -9,12 +9,13 @@ import numpy.typing as npt
 import pytest
 import torch
 from ai_edge_litert.interpreter import Interpreter
-from op_examples import KEYS, inputs, trained
+from op_examples import FBNET, FLOAT_KEYS, KEYS, NASBENCH201, inputs, trained
 from torch import nn
 
 from devices.errors import InputError
 from profiler.builders.modules import build_chain, build_op
-from profiler.builders.tflite import Graph, emit, tflite_bytes
+from profiler.builders.tflite import emit, tflite_bytes
+from profiler.builders.tflite_graph import Graph
 from profiler.ops import OpSpec, kinds
 
 NETWORK = [
@@ -58,7 +59,7 @@ def test_every_kind_of_op_is_written_here() -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", [*KEYS, *FLOAT_KEYS])
 def test_an_op_computes_what_torch_computes(key: str, batch: int) -> None:
     spec = OpSpec.parse(key)
     module = trained(build_op(spec))
@@ -67,8 +68,9 @@ def test_an_op_computes_what_torch_computes(key: str, batch: int) -> None:
         agree(run(tflite_bytes(module, spec.input_shape, batch), x), module(x).numpy())
 
 
-def test_a_network_computes_what_torch_computes() -> None:
-    specs = [OpSpec.parse(key) for key in NETWORK]
+@pytest.mark.parametrize("keys", [NETWORK, FBNET, NASBENCH201], ids=["mobile", "fbnet", "201"])
+def test_a_network_computes_what_torch_computes(keys: list[str]) -> None:
+    specs = [OpSpec.parse(key) for key in keys]
     module = trained(build_chain(specs))
     x = inputs(specs[0].input_shape, 2)
     with torch.inference_mode():
@@ -82,6 +84,52 @@ def test_nothing_is_transposed_and_activations_are_fused() -> None:
     assert set(written) == wanted
     # Where SAME would pad an even image on one side only, and nowhere else.
     assert written.count("PAD") == 2
+
+
+def test_only_a_channel_shuffle_transposes() -> None:
+    specs = [OpSpec.parse(key) for key in FBNET]
+    written = operators(tflite_bytes(trained(build_chain(specs)), specs[0].input_shape))
+    assert written.count("TRANSPOSE") == sum("groups=2" in key for key in FBNET) == 2
+    specs = [OpSpec.parse(key) for key in NASBENCH201]
+    written = operators(tflite_bytes(trained(build_chain(specs)), specs[0].input_shape))
+    assert "TRANSPOSE" not in written
+
+
+def test_a_batch_norm_takes_on_the_activation_behind_it() -> None:
+    module = trained(build_op(OpSpec.parse("batch_norm/5x7x3/activation=relu")))
+    assert operators(tflite_bytes(module, (5, 7, 3))) == ["MUL", "ADD"]
+
+
+@pytest.mark.parametrize("key", ["mbconv/8x9x9/out=8,kernel=3,expand=3,groups=2", "add/5x7x3/"])
+def test_the_delegate_takes_the_whole_op(key: str) -> None:
+    spec = OpSpec.parse(key)
+    interpreter = opened(tflite_bytes(trained(build_op(spec)), spec.input_shape))
+    before = len(interpreter._get_ops_details())
+    interpreter.allocate_tensors()
+    names = [entry["op_name"] for entry in interpreter._get_ops_details()]
+    assert names[before:] == ["DELEGATE"]
+
+
+def test_what_is_added_to_a_batch_is_as_large_as_the_batch() -> None:
+    module = build_op(OpSpec.parse("add/5x7x3/inputs=3"))
+    interpreter = opened(tflite_bytes(module, (5, 7, 3), 4))
+    constants = [d for d in interpreter.get_tensor_details() if d["name"].startswith("constant")]
+    assert [list(d["shape"]) for d in constants] == [[4, 7, 3, 5]] * 2
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.Conv2d(4, 6, 3, padding=1, groups=2),
+        nn.Conv2d(4, 8, 3, padding=1, groups=4),
+        nn.BatchNorm2d(4, affine=False),
+    ],
+    ids=["in groups", "two filters a channel", "norm alone"],
+)
+def test_torchs_own_layers_can_be_written(module: nn.Module) -> None:
+    x = inputs((4, 6, 5), 2)
+    with torch.inference_mode():
+        agree(run(tflite_bytes(trained(module), (4, 6, 5), 2), x), module(x).numpy())
 
 
 def test_an_odd_image_needs_no_padding_of_its_own() -> None:
@@ -109,7 +157,7 @@ class Doubled(nn.ReLU):
     [
         (nn.Tanh(), "no writer"),
         (Doubled(), "something else than ReLU"),
-        (nn.Conv2d(4, 4, 3, groups=2), "groups"),
+        (nn.BatchNorm2d(4, track_running_stats=False), "without running statistics"),
         (nn.Conv2d(4, 4, 3, dilation=2), "dilated"),
         (nn.Conv2d(4, 4, 3, padding="same"), "same"),
         (nn.MaxPool2d(3, ceil_mode=True), "ceil_mode"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -26,6 +28,26 @@ KEYS = [
     "mbconv/8x13x7/out=8,kernel=7,stride=2,expand=3",
     "mbconv/16x9x9/out=16,kernel=3,stride=1,expand=1",
     "mbconv/1x5x5/out=2,kernel=3,stride=2,expand=1",
+    "mbconv/8x9x9/out=8,kernel=3,expand=1,activation=relu,groups=2,expand_conv=always",
+    "mbconv/8x12x10/out=12,kernel=5,expand=6,stride=2,activation=relu,groups=4",
+    "mbconv/2x5x5/out=4,kernel=3,expand=3,groups=2",
+    "mbconv/6x7x7/out=6,kernel=3,expand=1,expand_conv=always",
+    "mbconv/6x8x7/out=6,kernel=5,expand=3,activation=hswish,squeeze=5",
+    "mbconv/6x8x7/out=8,kernel=3,expand=1,stride=2,activation=relu,squeeze=1",
+    "mbconv/6x8x8/out=6,kernel=3,expand=2,groups=3,squeeze=4",
+    "conv/3x9x8/out=8,kernel=3,stride=2,activation=hswish",
+    "depthwise_conv/6x9x8/kernel=3,activation=hswish",
+    "batch_norm/5x7x3/activation=hswish",
+    "relu_conv/5x9x14/out=7,kernel=3,stride=2",
+    "relu_conv/16x8x8/out=16,kernel=1",
+    "residual_block/4x8x6/out=8,stride=2",
+    "residual_block/4x7x5/out=4",
+    "residual_block/4x7x5/out=6",
+    "batch_norm/5x7x3/",
+    "batch_norm/5x7x3/activation=relu",
+    "batch_norm/5x7x3/activation=relu6",
+    "add/5x7x3/",
+    "add/5x7x3/inputs=3",
     "avg_pool/4x9x6/kernel=3,stride=2",
     "avg_pool/4x2x2/kernel=7",
     "max_pool/4x9x6/kernel=3,stride=2",
@@ -38,6 +60,8 @@ KEYS = [
     "zero/4x9x6/",
     "zero/4x9x6/stride=2",
 ]
+
+PAGE = (Path(__file__).parents[3] / "docs" / "ops.md").read_text()
 
 every_op = pytest.mark.parametrize("key", KEYS)
 
@@ -92,6 +116,77 @@ def test_a_strided_inverted_residual_adds_nothing() -> None:
     assert names == ["conv", "conv", "conv"]
 
 
+def layer_names(key: str) -> list[str]:
+    return [layer.name for layer in OpSpec.parse(key).layers]
+
+
+def test_a_block_in_groups_shuffles_its_channels_once_and_multiplies_less() -> None:
+    key = "mbconv/8x6x6/out=8,kernel=3,expand=3,activation=relu"
+    assert layer_names(f"{key},groups=2") == ["conv", "shuffle", "conv", "conv", "add"]
+    whole, halves = OpSpec.parse(key), OpSpec.parse(f"{key},groups=2")
+    depthwise = 2 * 24 * 9 * 36
+    assert halves.flops - depthwise == (whole.flops - depthwise) / 2
+
+
+def test_fbnets_block_expands_where_it_gets_no_wider() -> None:
+    key = "mbconv/8x6x6/out=8,kernel=3,expand=1"
+    assert layer_names(key) == ["conv", "conv", "add"]
+    assert layer_names(f"{key},expand_conv=always") == ["conv", "conv", "conv", "add"]
+
+
+def test_squeeze_and_excite_stands_between_the_depthwise_and_the_last_convolution() -> None:
+    names = layer_names("mbconv/8x6x6/out=12,kernel=3,expand=3,squeeze=6")
+    assert names == ["conv", "conv", "pool", "linear", "linear", "activation", "scale", "conv"]
+
+
+def test_hard_swish_is_a_layer_of_its_own_and_relu_is_none() -> None:
+    assert layer_names("conv/3x6x6/out=4,kernel=3,activation=hswish") == ["conv", "activation"]
+    assert layer_names("conv/3x6x6/out=4,kernel=3,activation=relu") == ["conv"]
+
+
+def test_a_sum_of_three_is_two_additions() -> None:
+    assert layer_names("add/4x6x6/inputs=3") == ["add", "add"]
+    assert OpSpec.parse("add/4x6x6/inputs=3").bytes_moved == 2 * 4 * 3 * 4 * 36
+
+
+@pytest.mark.parametrize(
+    ("key", "shortcut"),
+    [("out=8,stride=2", ["pool", "conv"]), ("out=8", ["activation", "conv"]), ("out=4", [])],
+)
+def test_the_shortcut_of_a_residual_block_is_as_its_shapes_ask(
+    key: str, shortcut: list[str]
+) -> None:
+    branch = ["activation", "conv", "activation", "conv"]
+    assert layer_names(f"residual_block/4x6x6/{key}") == [*branch, *shortcut, "add"]
+
+
+def documented() -> dict[str, tuple[str, set[str]]]:
+    """Kind to its input and its attributes, as the table of docs/ops.md has them."""
+    rows = [line.split("|")[1:-1] for line in PAGE.splitlines() if line[:3] == "| `"]
+    return {
+        kind.strip().strip("`"): (given.strip(), set(re.findall("`([^`]+)`", attributes)))
+        for kind, given, attributes, _ in (row for row in rows if len(row) == 4)
+    }
+
+
+def test_the_table_in_the_documentation_is_the_vocabulary() -> None:
+    registered = {}
+    for kind in map(kind_of, kinds()):
+        attributes = set()
+        for each in kind.attributes:
+            written = each.name if each.default is None else f"{each.name}={each.default}"
+            attributes.add(written if each.in_key else f"[{written}]")
+        registered[kind.name] = ("CxHxW" if kind.rank == 3 else "features", attributes)
+    assert documented() == registered
+
+
+def test_every_key_in_the_documentation_is_an_op() -> None:
+    keys = re.findall("`([a-z_]+/[0-9]+x[^`]*)`", PAGE)
+    assert len(keys) > 10
+    for key in keys:
+        assert OpSpec.parse(key).output_shape
+
+
 @pytest.mark.parametrize(
     ("kind", "shape", "attributes", "message"),
     [
@@ -106,6 +201,27 @@ def test_a_strided_inverted_residual_adds_nothing() -> None:
         ("conv", (3, 8, 8), {"out": 2.0, "kernel": 3}, "not a whole number"),
         ("conv", (3, 8, 8), {"out": True, "kernel": 3}, "not a whole number"),
         ("conv", (3, 8, 8), {"out": 1 << 40, "kernel": 3}, "must be 1 to"),
+        (
+            "mbconv",
+            (6, 8, 8),
+            {"out": 8, "kernel": 3, "expand": 3, "groups": 4},
+            "does not divide input channels, 6",
+        ),
+        (
+            "mbconv",
+            (8, 8, 8),
+            {"out": 6, "kernel": 3, "expand": 3, "groups": 4},
+            "does not divide out, 6",
+        ),
+        (
+            "mbconv",
+            (8, 8, 8),
+            {"out": 8, "kernel": 3, "expand": 1, "groups": 2},
+            "add expand_conv=always",
+        ),
+        ("residual_block", (4, 8, 8), {"out": 8, "stride": 3}, "must be 1 to 2"),
+        ("residual_block", (4, 8, 7), {"out": 8, "stride": 2}, "for even sizes only"),
+        ("add", (4, 8, 8), {"inputs": 1}, "must be 2 to 16"),
     ],
 )
 def test_an_op_that_cannot_be_is_refused(

@@ -28,6 +28,12 @@ def test_a_depthwise_convolution_has_one_filter_a_channel() -> None:
     assert layer.macs == 6 * 5 * 5 * 4 * 4
 
 
+def test_a_convolution_without_norm_trains_its_kernel_only() -> None:
+    plain = layers.conv(3, 8, 5, 5, kernel=1, stride=1, has_norm=False)
+    assert plain.parameters == 3 * 8
+    assert layers.conv(3, 8, 5, 5, kernel=1, stride=1).parameters == 3 * 8 + 2 * 8
+
+
 @pytest.mark.parametrize(
     ("layer", "moved"),
     [
@@ -35,6 +41,10 @@ def test_a_depthwise_convolution_has_one_filter_a_channel() -> None:
         (layers.pool((4, 6, 6), positions=9), 4 * 36 + 4 * 9),
         (layers.add(50), 50 + 50 + 50),
         (layers.fill(50), 50),
+        (layers.norm(5, positions=10), 50 + (5 + 5) + 50),
+        (layers.activation(50), 50 + 50),
+        (layers.shuffle(50), 50 + 50),
+        (layers.scale(5, positions=10), 50 + 5 + 50),
     ],
     ids=lambda value: getattr(value, "name", None),
 )
@@ -42,6 +52,15 @@ def test_other_layers_move_what_they_read_and_write(layer: layers.Layer, moved: 
     assert layer.bytes_moved == 4 * moved
 
 
-@pytest.mark.parametrize("layer", [layers.pool((4, 6, 6), 9), layers.add(50), layers.fill(50)])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.pool((4, 6, 6), 9),
+        layers.add(50),
+        layers.fill(50),
+        layers.activation(50),
+        layers.shuffle(50),
+    ],
+)
 def test_only_multiplications_count_as_arithmetic(layer: layers.Layer) -> None:
     assert (layer.flops, layer.parameters, layer.weights) == (0, 0, 0)

@@ -26,9 +26,20 @@ def specs(draw: st.DrawFn) -> OpSpec:
         if attribute.choices:
             attributes[attribute.name] = draw(st.sampled_from(attribute.choices))
         else:
-            value = draw(st.integers(attribute.least, 300))
+            value = draw(st.integers(attribute.least, min(attribute.most, 300)))
             attributes[attribute.name] = value + 1 if attribute.odd and value % 2 == 0 else value
-    return OpSpec.make(kind.name, shape, **attributes)
+    return OpSpec.make(kind.name, fitting(kind.name, shape, attributes), **attributes)
+
+
+def fitting(kind: str, shape: tuple[int, ...], attributes: dict[str, int | str]) -> tuple[int, ...]:
+    """A shape that a kind's constraint allows; the attributes are changed in place."""
+    if kind == "mbconv" and (groups := int(attributes.get("groups", 1))) > 1:
+        attributes["out"] = groups * int(attributes["out"])
+        attributes["expand_conv"] = "always"
+        return (groups * shape[0], *shape[1:])
+    if kind == "residual_block":
+        return (shape[0], 2 * shape[1], 2 * shape[2])
+    return shape
 
 
 @given(specs())
@@ -64,7 +75,7 @@ def test_any_text_is_an_op_or_an_error_of_ours(text: str) -> None:
         OpSpec.parse(text)
 
 
-_WORDS = ["out", "kernel", "stride", "expand", "activation", "relu6", "none", "8x8x8"]
+_WORDS = ["out", "kernel", "stride", "expand", "activation", "relu6", "none", "8x8x8", "groups"]
 _SIGNS = ["/", "x", ",", "=", "0", "1", "3", "16", "-1", "٣", "1.0", "9" * 12, " ", "\n"]
 _PIECES = st.sampled_from([*kinds(), *_WORDS, *_SIGNS])
 
@@ -81,6 +92,27 @@ def test_text_that_is_nearly_an_op_is_an_op_or_an_error_of_ours(text: str) -> No
 def test_attributes_left_out_take_their_defaults() -> None:
     spec = OpSpec.make("conv", (3, 8, 8), out=4, kernel=3)
     assert spec.key == "conv/3x8x8/activation=relu6,kernel=3,out=4,stride=1"
+
+
+def test_an_attribute_added_later_leaves_older_keys_as_they_were() -> None:
+    stored = "mbconv/16x32x32/expand=3,kernel=5,out=24,stride=2"
+    spec = OpSpec.parse(stored)
+    assert spec.key == stored
+    in_full = f"{stored},activation=relu6,groups=1,expand_conv=if_wider"
+    assert OpSpec.parse(in_full) == spec
+    assert OpSpec.parse(in_full).key == stored
+
+
+def test_an_attribute_added_later_is_in_the_key_where_it_differs() -> None:
+    spec = OpSpec.make(
+        "mbconv", (16, 8, 8), out=24, kernel=3, expand=6, groups=2, activation="relu"
+    )
+    assert spec.key == "mbconv/16x8x8/activation=relu,expand=6,groups=2,kernel=3,out=24,stride=1"
+
+
+def test_a_block_that_expands_anyway_has_one_key() -> None:
+    key = "mbconv/16x8x8/expand=6,kernel=3,out=24,stride=1"
+    assert OpSpec.parse(f"{key},expand_conv=always") == OpSpec.parse(key)
 
 
 @pytest.mark.parametrize(

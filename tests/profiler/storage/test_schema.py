@@ -12,8 +12,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 import profiler.storage
-from profiler.storage.database import SCHEMA_VERSIONS, MeasurementStore
+from profiler.storage.database import MeasurementStore
 from profiler.storage.schema import Base
+from profiler.storage.versions import SCHEMA_VERSIONS
 
 MIGRATIONS = Path(profiler.storage.__file__).parent / "migrations"
 

@@ -1,0 +1,1 @@
+"""Tables that travel: files of other tools and of our own, in and out."""
