@@ -1,15 +1,16 @@
 """How well the latency table predicts networks that it has never seen.
 
-For each space: measures every op and some whole networks in common rounds, calibrates slope and
-intercept on 20 of the networks, and compares the rest with what was measured. Half of the networks
-are uniform samples, half are spread over the whole range of sizes.
+For each runtime and space: measures every op, the carriers and some whole networks in common
+rounds, calibrates on 20 of the networks and the carriers, and compares the rest with what was
+measured. Half of the networks are uniform samples, half are spread over the whole range of sizes.
 
-    python benchmarks/lut_accuracy.py --json lut_accuracy.json
+    python benchmarks/lut_accuracy.py --runtime onnxruntime litert torch --json lut_accuracy.json
 """
 
 from __future__ import annotations
 
 import argparse
+import platform
 import sys
 import tempfile
 from pathlib import Path
@@ -20,46 +21,68 @@ from devices.registry import open_target
 from devices.target import Target
 from latency_models.evaluate import Evaluation, evaluate
 from latency_models.fit import fit_latency_model
-from lutier.networks import draw_networks, network_job, network_samples, op_jobs
+from lutier.networks import (
+    carrier_jobs,
+    carrier_samples,
+    draw_networks,
+    network_job,
+    network_samples,
+    op_jobs,
+)
 from lutier.progress import ProfileBar
+from profiler.ops import OpSpec
 from profiler.protocol import Protocol
 from profiler.run import profile
 from profiler.storage.database import MeasurementStore
 from profiler.table import LatencyTable
 from search.spaces.registry import open_space
 
+DEFAULT_SPACES = ["mobile?resolution=96", "mobile?resolution=160"]
 CALIBRATION = 20
-MAX_MAPE = 0.025
-NOISE_FACTOR = 1.5
-MIN_SPEARMAN = 0.98
+MAX_MAPE = 0.015
+NOISE_FACTOR = 1.25
+MAX_BIAS = 0.05
+"""Of the plain sum, before calibration."""
+LEAST_WITHIN_5 = 0.95
+LEAST_WITHIN_10 = 0.99
+QUIET = 0.02
+"""Split-half error above which the shares say more of the machine than of the table."""
+CLIFF = 5.0
+"""Times as long as a 5x5 that a depthwise 7x7 takes where a runtime has no fast way for it."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--spaces", nargs="+", default=["mobile-tiny", "mobile?resolution=96"])
-    parser.add_argument("--runtime", default="onnxruntime")
+    parser.add_argument("--spaces", nargs="+", default=DEFAULT_SPACES)
+    parser.add_argument("--runtime", nargs="+", default=["onnxruntime", "litert", "torch"])
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--unseen", type=int, default=50, help="networks to predict")
-    parser.add_argument("--time-limit", type=float, default=180, help="seconds a space")
+    parser.add_argument("--unseen", type=int, default=100, help="networks to predict")
+    parser.add_argument("--time-limit", type=float, default=240, help="seconds a table")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--quick", action="store_true", help="few networks and rounds, no bounds")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.spaces, arguments.unseen, arguments.time_limit = ["mobile-tiny"], 10, 1
+        arguments.runtime = arguments.runtime[:1]
     document = header("lut_accuracy", seed=arguments.seed)
-    target = Target.make("cpu", arguments.runtime, {"threads": arguments.threads})
-    results = [run(name, target, arguments) for name in arguments.spaces]
-    met = [bool(result["met"]) for result in results]
-    finish({**document, "target": str(target), "results": results}, arguments.json)
-    return 0 if all(met) or arguments.quick else 1
+    results = [
+        run(name, Target.make("cpu", runtime, {"threads": arguments.threads}), arguments)
+        for runtime in arguments.runtime
+        for name in arguments.spaces
+    ]
+    missed = [f"{result['target']} {result['space']}" for result in results if result["missed"]]
+    finish({**document, "results": results}, arguments.json)
+    print(f"\n{len(results) - len(missed)} of {len(results)} tables meet every bound")
+    return 0 if not missed or arguments.quick else 1
 
 
 def run(name: str, target: Target, arguments: argparse.Namespace) -> dict[str, object]:
     """Measure, calibrate and compare one space; print and return the figures."""
     space = open_space(name)
     drawn = draw_networks(space, CALIBRATION + arguments.unseen, arguments.seed)
-    jobs = op_jobs(space) + [network_job(space, architecture) for architecture in drawn]
+    jobs = op_jobs(space) + carrier_jobs(space, arguments.seed)
+    jobs += [network_job(space, architecture) for architecture in drawn]
     protocol = Protocol(max_seconds=arguments.time_limit)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -70,10 +93,13 @@ def run(name: str, target: Target, arguments: argparse.Namespace) -> dict[str, o
         profile(jobs, device, target, store, protocol, seed=arguments.seed, on_event=bar)
         table = LatencyTable.load(store, target)
     fitted = fit_latency_model(
-        table, network_samples(table, name), calibration=CALIBRATION, seed=arguments.seed
+        table,
+        network_samples(table, name),
+        carriers=carrier_samples(table, name),
+        calibration=CALIBRATION,
+        seed=arguments.seed,
     )
     noise = table.split_half_error_of("network")
-    bound = max(MAX_MAPE, NOISE_FACTOR * noise)
     uniform = {architecture.id for architecture in drawn[0::2]}
     held_out = [sample for sample in network_samples(table, name) if sample.id in fitted.held_out]
     parts = {
@@ -98,22 +124,54 @@ def run(name: str, target: Target, arguments: argparse.Namespace) -> dict[str, o
             f"  within 5 % {figure.within_5:4.0%}  within 10 % {figure.within_10:4.0%}"
             f"  Spearman {figure.spearman:.3f}  n {figure.n}"
         )
-    met = figures["all"].mape <= bound and figures["all"].spearman >= MIN_SPEARMAN
-    print(
-        f"  bound: MAPE at most {bound:.2%}, Spearman at least {MIN_SPEARMAN}:"
-        f" {'met' if met else 'MISSED'}"
-    )
+    steepest, key = cliff(table)
+    print(f"  steepest step from kernel 5 to 7: {steepest:.2f} times, {key}")
+    missed = judge(plain, figures["all"], noise)
+    if target.runtime == "litert" and "x86" in platform.machine() and steepest < CLIFF:
+        missed.append(f"a cliff of {CLIFF:g} times in the table")
+    print(f"  bounds: {'met' if not missed else 'MISSED: ' + '; '.join(missed)}")
     return {
+        "target": str(target),
         "space": name,
+        "findings": dict(table.findings),
+        "steepest": {"ratio": steepest, "key": key},
         "ops": len(table),
         "networks": len(drawn),
         "split_half_error_ops": table.split_half_error_of("op"),
         "split_half_error_networks": noise,
         "uncalibrated": plain.to_dict(),
         **{part: figure.to_dict() for part, figure in figures.items()},
-        "mape_bound": bound,
-        "met": met,
+        "missed": missed,
     }
+
+
+def judge(plain: Evaluation, calibrated: Evaluation, noise: float) -> list[str]:
+    """Which bounds are missed."""
+    bound = max(MAX_MAPE, NOISE_FACTOR * noise)
+    missed = []
+    if abs(plain.bias) > MAX_BIAS:
+        missed.append(f"bias of the plain sum within {MAX_BIAS:.0%}")
+    if calibrated.mape > bound:
+        missed.append(f"MAPE at most {bound:.2%}")
+    if noise <= QUIET and calibrated.within_5 < LEAST_WITHIN_5:
+        missed.append(f"{LEAST_WITHIN_5:.0%} within 5 %")
+    if noise <= QUIET and calibrated.within_10 < LEAST_WITHIN_10:
+        missed.append(f"{LEAST_WITHIN_10:.0%} within 10 %")
+    return missed
+
+
+def cliff(table: LatencyTable) -> tuple[float, str]:
+    """By how much a block takes longer with kernel 7 than with kernel 5, at the most, and which."""
+    steps = {}
+    for spec, latency_ms in table.ops.items():
+        if spec.kind == "mbconv" and spec["kernel"] == 7:
+            smaller = OpSpec.make(
+                "mbconv", spec.input_shape, **{**dict(spec.attributes), "kernel": 5}
+            )
+            if smaller in table.ops:
+                steps[spec.key] = latency_ms / table.ops[smaller]
+    key = max(steps, key=lambda key: steps[key])
+    return steps[key], key
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from devices.artifact import Artifact
 from devices.base import ExecutableModel
 from devices.environment import Environment, host_facts
 from devices.errors import InputError, UnknownNameError
+from devices.health import Counters, host_counters
 from devices.runtimes.base import HostRuntime
 from devices.runtimes.litert import LiteRt
 from devices.runtimes.onnxruntime import OnnxRuntime
@@ -90,6 +91,10 @@ class HostDevice:
         refuse_target(runtime, target)
         refuse_file(runtime, artifact)
         return runtime.load(artifact, target)
+
+    def counters(self) -> Counters | None:
+        """What the machine has done so far; ``None`` where the system does not tell."""
+        return host_counters()
 
     def close(self) -> None:
         """Nothing to let go of."""

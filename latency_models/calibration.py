@@ -1,16 +1,22 @@
 """From a sum of ops to a network: what the sum leaves out, fitted to a few measured networks.
 
-Ops timed one at a time differ from the same ops in a network in four ways, each one term of
+What ops take differs from network to network. With ``M`` for the megabytes of weights, each way is
+one term of
 
-    latency = constant + slope * sum + per_op * (ops - 1) + per_megabyte * megabytes of weights
+    latency = constant + slope * sum + per_op * (ops - 1) + per_megabyte * M + crowding * sum * M
 
 - ``slope``: ops in a network share caches and are fused, or get in each other's way;
 - ``per_op``: an op on its own pays for a call of the runtime and for reordering its input and
-  output, a network pays once. Negative; it matters where ops are small and depth varies;
+  output, a network pays once. It matters where ops are small and depth varies;
 - ``per_megabyte``: an op on its own finds its weights in a cache that a network's do not fit in;
+- ``crowding``: the more weights a network has, and the longer it takes until it needs them again,
+  the fewer are still in a cache that it shares with others;
 - ``constant``: the rest.
 
-A few networks cannot tell four terms apart, and where they all cost about the same not even two.
+The last term is of the network as a whole: no op has a contribution of its own. Where one is asked
+for, as in a search, :meth:`Calibration.near` gives the tangent at networks of a given latency.
+
+A few networks cannot tell five terms apart, and where they all cost about the same not even two.
 So this is a Bayesian linear regression on relative errors (a ridge regression whose origin is the
 plain sum; Bishop, 2006, section 3.3): a priori the slope is 1 and each other term 0, give or take
 :data:`PRIOR` of the latency. What the networks do not determine stays as it was; nothing has to be
@@ -20,8 +26,9 @@ iterated reweighting.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +37,7 @@ from devices.errors import InputError
 from latency_models.base import FloatArray
 from profiler.ops import OpSpec
 
-TERMS = ("constant", "sum", "ops", "weights")
+TERMS = ("constant", "sum", "ops", "weights", "crowding")
 """Names of the terms, in order of the columns of :func:`terms_of`."""
 PRIOR = 0.3
 """Standard deviation a priori of each term's share of a network's latency, and of the slope."""
@@ -54,6 +61,12 @@ class Calibration:
         slope: factor on the ops' own latencies.
         per_op_ms: added for each op that is not free.
         per_megabyte_ms: added for each 10^6 bytes of float32 weights.
+        crowding: added for each ms of the sum and each 10^6 bytes of weights, in ms.
+        pivot_sum_ms: plain sum of networks of 0 ms and by how much it grows with each further ms,
+            on the line through the networks it was fitted to.
+        pivot_megabytes: their megabytes of weights, likewise.
+        latency_low_ms: smallest latency among the networks.
+        latency_high_ms: largest latency among the networks.
         networks: how many networks it was fitted to; 0 is uncalibrated.
         loo_error: mean relative error on each network when fitted without it.
         sum_low_ms: smallest plain sum among the networks.
@@ -66,11 +79,53 @@ class Calibration:
     slope: float = 1.0
     per_op_ms: float = 0.0
     per_megabyte_ms: float = 0.0
+    crowding: float = 0.0
+    pivot_sum_ms: tuple[float, float] = (0.0, 1.0)
+    pivot_megabytes: tuple[float, float] = (0.0, 0.0)
+    latency_low_ms: float | None = None
+    latency_high_ms: float | None = None
     networks: int = 0
     loo_error: float | None = None
     sum_low_ms: float | None = None
     sum_high_ms: float | None = None
     is_narrow: bool = False
+
+    @property
+    def is_additive(self) -> bool:
+        """Whether each op has a contribution of its own."""
+        return self.crowding == 0
+
+    def near(self, latency_ms: float) -> Calibration:
+        """The additive calibration that is nearest for networks of about some latency.
+
+        It is the tangent, ``sum * M`` being near ``S * M + sum * W - S * W`` for a network of plain
+        sum ``S`` and ``W`` megabytes of weights, which are those of that latency on the average.
+        Beyond the latencies it was fitted to, the tangent at the nearest of them.
+        """
+        if self.is_additive:
+            return self
+        low, high = self.latency_low_ms or 0.0, self.latency_high_ms or math.inf
+        at = min(max(latency_ms, low), high)
+        sum_ms, megabytes = (a + b * at for a, b in (self.pivot_sum_ms, self.pivot_megabytes))
+        return replace(
+            self,
+            constant_ms=self.constant_ms - self.crowding * sum_ms * megabytes,
+            slope=self.slope + self.crowding * megabytes,
+            per_megabyte_ms=self.per_megabyte_ms + self.crowding * sum_ms,
+            crowding=0.0,
+        )
+
+    def predict_ms(self, rows: FloatArray) -> FloatArray:
+        """Latency of networks in ms, shape ``(n,)``.
+
+        Args:
+            rows: :func:`terms_of` each, shape ``(n, 5)``.
+        """
+        # The first op of a network is not one too many: its call is part of the constant.
+        constant_ms = self.constant_ms + self.per_op_ms
+        terms = (constant_ms, self.slope, self.per_op_ms, self.per_megabyte_ms, self.crowding)
+        latency_ms: FloatArray = rows @ np.array(terms)
+        return latency_ms
 
     def contributions_ms(self, specs: Sequence[OpSpec], latencies_ms: FloatArray) -> FloatArray:
         """What each op adds to a network that holds it, in ms; at least 0, and 0 for a free one.
@@ -78,7 +133,16 @@ class Calibration:
         Args:
             specs: the ops.
             latencies_ms: what each takes on its own, shape ``(len(specs),)``.
+
+        Raises:
+            InputError: it is not additive.
         """
+        if not self.is_additive:
+            raise InputError(
+                "no op has a contribution of its own",
+                "what it adds depends on the weights of the whole network",
+                "near(latency_ms) of the calibration or model",
+            )
         megabytes = np.array([weight_megabytes(spec) for spec in specs], dtype=np.float64)
         nodes = np.array([not spec.is_free for spec in specs], dtype=np.float64)
         added = (
@@ -97,7 +161,9 @@ def weight_megabytes(spec: OpSpec) -> float:
 
 
 def terms_of(network: Sequence[OpSpec], latencies_ms: FloatArray) -> tuple[float, ...]:
-    """A network's row of the regression: 1, sum in ms, ops after the first, megabytes of weights.
+    """A network's row of the regression, a value for each of :data:`TERMS`.
+
+    They are 1, the sum in ms, ops after the first, megabytes of weights, and sum times megabytes.
 
     Args:
         network: its ops.
@@ -105,7 +171,8 @@ def terms_of(network: Sequence[OpSpec], latencies_ms: FloatArray) -> tuple[float
     """
     nodes = sum(not spec.is_free for spec in network)
     megabytes = sum(weight_megabytes(spec) for spec in network)
-    return 1.0, float(latencies_ms.sum()), max(nodes - 1.0, 0.0), megabytes
+    sum_ms = float(latencies_ms.sum())
+    return 1.0, sum_ms, max(nodes - 1.0, 0.0), megabytes, sum_ms * megabytes
 
 
 def calibrate(
@@ -114,7 +181,7 @@ def calibrate(
     """Fit the terms to measured networks.
 
     Args:
-        rows: :func:`terms_of` each network, shape ``(n, 4)``.
+        rows: :func:`terms_of` each network, shape ``(n, 5)``.
         measured_ms: latency of each, shape ``(n,)``.
         terms: which of :data:`TERMS` may differ from the plain sum's; ``sum`` is always among them.
 
@@ -142,12 +209,25 @@ def calibrate(
         slope=found["sum"],
         per_op_ms=per_op_ms,
         per_megabyte_ms=found.get("weights", 0.0),
+        crowding=found.get("crowding", 0.0),
+        pivot_sum_ms=_line(measured_ms, rows[:, 1]),
+        pivot_megabytes=_line(measured_ms, rows[:, 3]),
+        latency_low_ms=float(measured_ms.min()),
+        latency_high_ms=float(measured_ms.max()),
         networks=len(rows),
         loo_error=loo_error,
         sum_low_ms=float(sums.min()),
         sum_high_ms=float(sums.max()),
         is_narrow=bool(np.ptp(sums) < NARROW * np.median(sums)),
     )
+
+
+def _line(x: FloatArray, y: FloatArray) -> tuple[float, float]:
+    """Intercept and slope of the least-squares line; level where all ``x`` are equal."""
+    if np.ptp(x) == 0:
+        return float(y.mean()), 0.0
+    slope, intercept = np.polyfit(x, y, 1)
+    return float(intercept), float(slope)
 
 
 def _check(rows: FloatArray, measured_ms: FloatArray, terms: Sequence[str]) -> None:

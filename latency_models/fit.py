@@ -79,6 +79,7 @@ def fit_latency_model(
     table: LatencyTable,
     networks: Sequence[NetworkSample],
     *,
+    carriers: Sequence[NetworkSample] = (),
     calibration: int = CALIBRATION_NETWORKS,
     seed: int = 0,
     space: str = "",
@@ -92,7 +93,10 @@ def fit_latency_model(
     Args:
         table: measured ops.
         networks: measured on the same target in the same environment, best in the same rounds.
-        calibration: how many of them to calibrate on; all others are held out.
+        carriers: networks that the table's ops were measured beside; calibrated on too, and never
+            held out.
+        calibration: how many of the networks to calibrate on; all others are held out, but for
+            those that run the same ops as a carrier.
         seed: of the split and of the regressors.
         space: canonical string of the networks' search space, to be kept with the model.
         terms: which terms of :mod:`latency_models.calibration` are fitted.
@@ -102,7 +106,8 @@ def fit_latency_model(
             twice, a latency that is not positive.
         MissingEntryError: a network holds an op that was neither measured nor can be regressed.
     """
-    fitted_on, held_out = _split(networks, calibration, seed)
+    fitted_on, held_out = _split(networks, carriers, calibration, seed)
+    fitted_on = [*fitted_on, *carriers]
     regressors = OpRegressors.fit(list(table.ops), list(table.ops.values()), seed=seed)
     plain = SumModel(CompositeModel(LookupModel(table), regressors))
     model = plain.fit(
@@ -143,24 +148,30 @@ def _figures(
 
 
 def _split(
-    networks: Sequence[NetworkSample], calibration: int, seed: int
+    networks: Sequence[NetworkSample],
+    carriers: Sequence[NetworkSample],
+    calibration: int,
+    seed: int,
 ) -> tuple[list[NetworkSample], list[NetworkSample]]:
-    """Shuffle; the first networks calibrate, with whatever runs the same ops as one of them."""
+    """Shuffle; the first networks calibrate, with whatever runs the same ops as one of them.
+
+    So do those that run the same ops as a carrier.
+    """
     if calibration < MIN_NETWORKS:
         raise InputError(f"{calibration} networks to calibrate on", f"needs {MIN_NETWORKS} or more")
-    ids = [sample.id for sample in networks]
+    ids = [sample.id for sample in (*networks, *carriers)]
     if len(set(ids)) != len(ids):
         twice = next(one for one in ids if ids.count(one) > 1)
         raise InputError(f"network {twice} is given twice")
     alike: dict[tuple[OpSpec, ...], list[NetworkSample]] = {}
     for i in np.random.default_rng(seed).permutation(len(networks)):
-        sample = networks[i]
-        nodes = tuple(spec for spec in sample.ops if not spec.is_free)
-        alike.setdefault(nodes, []).append(sample)
+        alike.setdefault(_nodes(networks[i]), []).append(networks[i])
+    carried = {_nodes(carrier) for carrier in carriers}
     fitted_on: list[NetworkSample] = []
     held_out: list[NetworkSample] = []
-    for group in alike.values():
-        (fitted_on if len(fitted_on) < calibration else held_out).extend(group)
+    for nodes, group in alike.items():
+        is_seen = nodes in carried or len(fitted_on) < calibration
+        (fitted_on if is_seen else held_out).extend(group)
     if not held_out:
         raise InputError(
             f"{len(networks)} measured networks",
@@ -168,3 +179,7 @@ def _split(
             "measure more whole networks, or calibrate on fewer",
         )
     return fitted_on, held_out
+
+
+def _nodes(sample: NetworkSample) -> tuple[OpSpec, ...]:
+    return tuple(spec for spec in sample.ops if not spec.is_free)

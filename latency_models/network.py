@@ -17,7 +17,10 @@ Networks = Sequence[Sequence[OpSpec]]
 
 @dataclass(frozen=True)
 class SumModel:
-    """A network's latency as a constant plus a contribution of each of its ops.
+    """A network's latency as the sum of its ops, calibrated.
+
+    It is additive, a constant plus a contribution of each op, where its calibration is;
+    :meth:`near` makes it so.
 
     Attributes:
         op_model: what each op takes on its own.
@@ -37,6 +40,10 @@ class SumModel:
         """What every network costs, whatever its ops."""
         return self.calibration.constant_ms
 
+    def near(self, latency_ms: float) -> SumModel:
+        """The additive model that is nearest for networks of about some latency."""
+        return replace(self, calibration=self.calibration.near(latency_ms))
+
     def contributions_ms(self, specs: Sequence[OpSpec]) -> FloatArray:
         """What each op adds to a network that holds it, in ms, shape ``(len(specs),)``.
 
@@ -44,6 +51,7 @@ class SumModel:
 
         Raises:
             MissingEntryError: an op that the op model cannot answer for.
+            InputError: the model is not additive.
         """
         return self.calibration.contributions_ms(specs, self.op_model.predict_ms(specs))
 
@@ -55,10 +63,13 @@ class SumModel:
             UntrustworthyError: a network so much faster than those calibrated on that nothing, or
                 less, is left of its latency.
         """
-        distinct = _distinct(networks)
-        added = dict(zip(distinct, self.contributions_ms(distinct).tolist(), strict=True))
-        sums = [sum(added[spec] for spec in network) for network in networks]
-        latencies = self.constant_ms + np.array(sums, dtype=np.float64)
+        if self.calibration.is_additive:
+            distinct = _distinct(networks)
+            added = dict(zip(distinct, self.contributions_ms(distinct).tolist(), strict=True))
+            sums = [sum(added[spec] for spec in network) for network in networks]
+            latencies = self.constant_ms + np.array(sums, dtype=np.float64)
+        else:
+            latencies = self.calibration.predict_ms(self._rows(networks))
         if self.is_calibrated and latencies.size and latencies.min() <= 0:
             calibration = self.calibration
             raise UntrustworthyError(
@@ -91,14 +102,17 @@ class SumModel:
         measured = np.asarray(measured_ms, dtype=np.float64)
         if measured.shape != (len(networks),):
             raise InputError(f"{len(networks)} networks with latencies of shape {measured.shape}")
+        return replace(self, calibration=calibrate(self._rows(networks), measured, terms))
+
+    def _rows(self, networks: Networks) -> FloatArray:
+        """The terms of each network, shape ``(len(networks), len(TERMS))``."""
         distinct = _distinct(networks)
         alone = dict(zip(distinct, self.op_model.predict_ms(distinct).tolist(), strict=True))
         rows = [
             terms_of(network, np.array([alone[spec] for spec in network], dtype=np.float64))
             for network in networks
         ]
-        table = np.array(rows, dtype=np.float64).reshape(len(rows), len(TERMS))
-        return replace(self, calibration=calibrate(table, measured, terms))
+        return np.array(rows, dtype=np.float64).reshape(len(rows), len(TERMS))
 
 
 def _distinct(networks: Networks) -> list[OpSpec]:

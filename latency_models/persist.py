@@ -207,10 +207,16 @@ def _not_json(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a number")
 
 
+def _finite(number: str) -> float:
+    if not math.isfinite(value := float(number)):
+        raise ValueError(f"{number[:20]} is too large a number")
+    return value
+
+
 def _read_body(path: Path) -> dict[str, Any]:
     """The body of ``model.json``, after format, version and checksum."""
     try:
-        document = json.loads(_read_bytes(path), parse_constant=_not_json)
+        document = json.loads(_read_bytes(path), parse_constant=_not_json, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         _refuse(path, f"not JSON: {str(error)[:80]}")
     if not isinstance(document, dict) or document.get("format") != FORMAT_NAME:
@@ -234,8 +240,7 @@ def _checked(path: Path, body: dict[str, Any]) -> _Body:
     except ValidationError as error:
         first = error.errors()[0]
         _refuse(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
-    figures = (record.calibration.constant_ms, record.calibration.slope)
-    if not all(map(math.isfinite, figures)):
+    if not all(map(math.isfinite, _numbers(record.calibration))):
         _refuse(path, "its calibration is not finite")
     for kind in record.regressors:
         if kind not in kinds():
@@ -258,6 +263,13 @@ def _checked(path: Path, body: dict[str, Any]) -> _Body:
             f"lutier fit --target {shlex.quote(record.metadata.target)}",
         )
     return record
+
+
+def _numbers(calibration: Calibration) -> list[float]:
+    """Every figure of a calibration but its counts."""
+    values = asdict(calibration).values()
+    nested = (value if isinstance(value, tuple) else (value,) for value in values)
+    return [value for pair in nested for value in pair if isinstance(value, float)]
 
 
 def _with_undefined(body: dict[str, Any]) -> dict[str, Any]:

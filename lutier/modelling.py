@@ -11,7 +11,7 @@ from latency_models.fit import FittedModel, fit_latency_model
 from latency_models.metadata import ModelMetadata
 from latency_models.network import SumModel
 from latency_models.persist import load_model, save_model
-from lutier.networks import measured_spaces, network_samples
+from lutier.networks import carrier_samples, measured_spaces, network_samples
 from lutier.settings import Settings
 from lutier.storage import model_folder, open_store
 from profiler.table import LatencyTable
@@ -60,6 +60,7 @@ def fit_models(
         fitted = fit_latency_model(
             table,
             network_samples(table, space),
+            carriers=carrier_samples(table, space),
             calibration=calibration,
             seed=settings.seed,
             space=space,

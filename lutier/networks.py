@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,32 +15,58 @@ from search.architecture import Architecture
 from search.spaces.base import ChainSpace
 from search.spaces.registry import open_space
 
+_CARRIER = "carrier/"
+_LARGE = 10
+"""Times as many networks as there are carriers, above which they are left out of a draw."""
+
 
 def op_jobs(space: ChainSpace) -> list[Job]:
     """The jobs of measuring every op of a space."""
     return [Job.of_op(spec) for spec in space.all_ops()]
 
 
+def carriers(space: ChainSpace, seed: int) -> list[Architecture]:
+    """The networks that ops are measured beside: two sets, each of which holds every op."""
+    return list(dict.fromkeys([*space.covering(2 * seed), *space.covering(2 * seed + 1)]))
+
+
+def carrier_jobs(space: ChainSpace, seed: int) -> list[Job]:
+    """The jobs of measuring the carriers, and what a call of the runtime costs."""
+    jobs = []
+    for architecture in carriers(space, seed):
+        job = network_job(space, architecture)
+        jobs.append(replace(job, key=_CARRIER + job.key, role="carrier"))
+    return [*jobs, Job.of_call()]
+
+
 def network_job(space: ChainSpace, architecture: Architecture) -> Job:
     """The job of measuring one network of a space."""
-    space.check(architecture)
-    return Job(architecture.id, "network", lambda: space.build(architecture), space.input_shape)
+    ops = tuple(op.key for op in space.ops(architecture) if not op.is_free)
+    return Job(
+        architecture.id, "network", lambda: space.build(architecture), space.input_shape, ops
+    )
 
 
 def draw_networks(space: ChainSpace, count: int, seed: int) -> list[Architecture]:
     """Distinct networks, every other one uniform and every other one from all over the range.
 
     The first of a larger draw are the networks of a smaller one, so that asking for more later
-    measures only what is new. Spaces with fewer networks give all they have.
+    measures only what is new. None is a carrier, but in a space that has few other networks.
+    Spaces with fewer networks give all they have.
     """
     generator = np.random.default_rng(seed)
     wanted = min(count, space.size)
     drawn: dict[Architecture, None] = {}
     if space.size <= 2 * wanted:
         return list(space.enumerate())[:wanted]
+    carried = set(carriers(space, seed))
+    # Not by how many are wanted: a larger draw would go another way than a smaller one.
+    seen = carried if space.size > _LARGE * len(carried) else set()
     while len(drawn) < wanted:
         draw = space.sample if len(drawn) % 2 == 0 else space.sample_spread
-        drawn.setdefault(draw(generator))
+        architecture = draw(generator)
+        if architecture not in seen:
+            drawn.setdefault(architecture)
     return list(drawn)
 
 
@@ -58,6 +85,17 @@ def network_samples(table: LatencyTable, space_name: str) -> list[NetworkSample]
     samples = []
     for key, latency_ms in sorted(table.networks.items()):
         architecture = _architecture(key)
+        if architecture is not None and architecture.space == space.name:
+            samples.append(NetworkSample(key, space.ops(architecture), latency_ms))
+    return samples
+
+
+def carrier_samples(table: LatencyTable, space_name: str) -> list[NetworkSample]:
+    """The carriers of one space, with their ops, sorted by key."""
+    space = open_space(space_name)
+    samples = []
+    for key, latency_ms in sorted(table.carriers.items()):
+        architecture = _architecture(key.removeprefix(_CARRIER))
         if architecture is not None and architecture.space == space.name:
             samples.append(NetworkSample(key, space.ops(architecture), latency_ms))
     return samples

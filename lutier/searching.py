@@ -87,8 +87,9 @@ class Bench:
         self.device = device
         self.space: ChainSpace = open_space(request.space)
         self.table: LatencyTable = load_table(settings, request.target)
-        model, self.metadata = find_model(settings, self.table, request.target, self.space.name)
-        self.matrix = LatencyMatrix.from_model(self.space, model)
+        found = find_model(settings, self.table, request.target, self.space.name)
+        self.model, self.metadata = found
+        self.matrix = LatencyMatrix.from_model(self.space, self.model.near(request.budget_ms))
         self.regressed = [op.key for op in self.space.all_ops() if op not in self.table]
         self.matrix.check_budget(request.budget_ms)
         self.data: DataSource = open_data(request.data, self.space.input_shape, request.seed)
@@ -140,7 +141,7 @@ class Bench:
 
     def predict_ms(self, architecture: Architecture) -> float:
         """Latency by the model."""
-        return float(self.matrix.price([architecture])[0])
+        return float(self.model.predict_ms([self.space.ops(architecture)])[0])
 
     def train(self, architecture: Architecture) -> tuple[nn.Module, TrainResult]:
         """Train a network from scratch."""

@@ -29,6 +29,13 @@ def print_json(value: Mapping[str, Any]) -> None:
     out.print(json.dumps(to_json(value)), markup=False)
 
 
+def duration(seconds: float) -> str:
+    """A time to wait for a person: ``40 s``, ``3 min``, ``unknown`` where it is not known."""
+    if not math.isfinite(seconds):
+        return "unknown"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
 def percent(share: float) -> str:
     """A relative figure for a person: ``1.2 %``, ``unknown`` where it is not known."""
     return f"{share * 100:.1f} %" if math.isfinite(share) else "unknown"

@@ -74,7 +74,7 @@ def verify_network(
     Raises:
         DeviceError: it could not be measured.
     """
-    known = table.ops if table is not None else {}
+    known = table.alone if table is not None else {}
     by_cost = sorted({spec for spec in ops if spec in known}, key=lambda spec: -known[spec])
     anchors = by_cost[:MAX_ANCHORS]
     jobs = [job, *(Job.of_op(spec) for spec in anchors)]

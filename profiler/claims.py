@@ -29,6 +29,7 @@ from profiler.protocol import Protocol
 from profiler.quality import Summary
 from profiler.storage.claims import Wanted, Worker
 from profiler.storage.database import MeasurementStore
+from profiler.visit import Visit
 
 CLAIM_SECONDS = 60.0
 """Without a sign of life for this long, a process counts as dead."""
@@ -152,14 +153,14 @@ class Claims:
         """The same model, which stops being measured when it is no longer held."""
         return _Guarded(self, key, model)
 
-    def add_visit(self, key: str, number: int, samples_ms: Sequence[float]) -> None:
+    def add_visit(self, key: str, number: int, visit: Visit) -> None:
         """Store a visit. Where the measurement was taken over it is dropped: others made theirs."""
-        self._kept(key, self._add_visit(key, number, samples_ms))
+        self._kept(key, self._add_visit(key, number, visit))
 
-    def _add_visit(self, key: str, number: int, samples_ms: Sequence[float]) -> bool:
+    def _add_visit(self, key: str, number: int, visit: Visit) -> bool:
         if key not in self._held:
             return False
-        return self._store.add_visit(self._held[key], number, samples_ms, worker=self._worker.id)
+        return self._store.add_visit(self._held[key], number, visit, worker=self._worker.id)
 
     def finish(self, key: str, summary: Summary) -> bool:
         """Fill in a summary; whether the measurement was still held."""

@@ -19,7 +19,8 @@ from profiler.builders.modules import build_op
 from profiler.ops import OpSpec
 
 FloatArray = npt.NDArray[np.float32]
-Role = Literal["op", "network"]
+Role = Literal["op", "network", "carrier", "call"]
+"""What is measured; see :mod:`profiler.storage.schema`."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,17 @@ class Job:
 
     Attributes:
         key: an op's key, or a network's id; what the measurement is stored under.
-        role: ``op`` or ``network``.
+        role: what it is measured for.
         build: makes the torch module.
         input_shape: ``(channels, height, width)`` or ``(features,)``, without the batch.
+        ops: of a network, the keys of the ops it is made of, those without a node left out.
     """
 
     key: str
     role: Role
     build: Callable[[], nn.Module]
     input_shape: tuple[int, ...]
+    ops: tuple[str, ...] = ()
 
     @classmethod
     def of_op(cls, spec: OpSpec) -> Job:
@@ -48,6 +51,12 @@ class Job:
         if spec.is_free:
             raise InputError(f"{spec.key} has no latency", "a network has no node for it")
         return cls(spec.key, "op", lambda: build_op(spec), spec.input_shape)
+
+    @classmethod
+    def of_call(cls) -> Job:
+        """The job of the smallest model there is: what a call of the runtime costs."""
+        job = cls.of_op(OpSpec.make("linear", (1,), out=1))
+        return cls("call", "call", job.build, job.input_shape)
 
 
 def make_artifact(

@@ -10,7 +10,7 @@ from functools import cached_property
 from devices.errors import InputError
 
 _LONGEST_S = 7 * 24 * 3600
-STATISTIC = "median over visits of the fastest run of a visit"
+STATISTIC = "median over visits of the fastest run of a visit, at one speed of the reference"
 
 
 @dataclass(frozen=True)
@@ -21,20 +21,21 @@ class Protocol:
     few timed ones. The fastest timed run of a visit stands for the visit, because everything that
     disturbs a run makes it slower; the median over visits is the latency, because the speed of the
     machine itself drifts slowly and the fastest visit would be a lucky one. Ops and networks share
-    the rounds, so that a drift meets both alike.
+    the rounds, so that a drift meets both alike; what is left of it, a reference timed between any
+    two visits shows (:mod:`profiler.visit`).
 
     Attributes:
         warmup_runs: untimed runs at the start of a visit.
         timed_runs: timed runs of a visit.
-        min_rounds: rounds before the stop rule is asked.
+        min_rounds: rounds that every model is visited in.
         max_rounds: rounds after which measuring ends, quiet or not, but for ``min_seconds``.
         min_seconds: measuring goes on at least this long, so that a few small models are not judged
             by one moment of the machine.
         max_seconds: measuring ends after the round in which this time is over, quiet or not, but
             for ``min_rounds``. Small models so get many rounds where the machine is noisy, and
             large ones do not take for ever.
-        target_error: the stop rule: measuring ends when the split-half error of what is being
-            measured is at most this (relative).
+        target_error: the stop rule: a model is measured until half the width of the 95 % interval
+            of its latency is at most this (relative).
     """
 
     warmup_runs: int = 2

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
+SOUND = "sound"
+"""What the store says of a measurement that no rule objects to."""
 TRUST_LIMIT = 0.05
 """Split-half error above which no statistic of a run is to be trusted."""
 
@@ -16,13 +19,17 @@ class Summary:
     """The latency of one op or network.
 
     Attributes:
-        median_ms: median over visits of the fastest run of each visit.
+        median_ms: median over visits of the fastest run of each visit, all at one speed.
         ci_low_ms: lower end of the 95 % confidence interval of that median.
         ci_high_ms: upper end.
         spread: median absolute deviation of the visits from the median, relative to it.
         split_half: relative difference of the medians of the odd and the even visits.
         visits: number of visits.
         runs: number of timed runs.
+        exponent: how the visits were brought to one speed (:class:`profiler.visit.Scale`).
+        nominal_ms: the reference at that speed; ``None`` without one.
+        findings: names of the rules of :mod:`profiler.rules` that object; ``None`` where they were
+            not asked.
     """
 
     median_ms: float
@@ -32,25 +39,36 @@ class Summary:
     split_half: float
     visits: int
     runs: int
+    exponent: float | None = None
+    nominal_ms: float | None = None
+    findings: tuple[str, ...] | None = None
+
+    def to_columns(self) -> dict[str, Any]:
+        """The summary as columns of the store."""
+        findings = None if self.findings is None else " ".join(self.findings) or SOUND
+        return {**asdict(self), "findings": findings}
 
 
-def summarise(visits_ms: Sequence[Sequence[float]]) -> Summary:
+def summarise(
+    visits_ms: Sequence[Sequence[float]], values_ms: Sequence[float] | None = None
+) -> Summary:
     """Summarise the visits of one model.
 
     Args:
         visits_ms: the timed runs of each visit in ms, in order of the visits; at least one each.
+        values_ms: the latency that stands for each visit; its fastest run by default.
     """
-    fastest = [min(visit) for visit in visits_ms]
-    median = statistics.median(fastest)
-    low, high = median_interval(fastest)
-    deviation = statistics.median(abs(value - median) for value in fastest)
+    values = [min(visit) for visit in visits_ms] if values_ms is None else list(values_ms)
+    median = statistics.median(values)
+    low, high = median_interval(values)
+    deviation = statistics.median(abs(value - median) for value in values)
     return Summary(
         median_ms=median,
         ci_low_ms=low,
         ci_high_ms=high,
         spread=deviation / median,
-        split_half=split_half_difference(fastest),
-        visits=len(fastest),
+        split_half=split_half_difference(values),
+        visits=len(values),
         runs=sum(len(visit) for visit in visits_ms),
     )
 
@@ -91,8 +109,7 @@ def split_half_error(differences: Iterable[float]) -> float:
     return statistics.fmean(known) if known else math.nan
 
 
-def run_split_half_error(visits_ms: Mapping[str, Sequence[Sequence[float]]]) -> float:
-    """Split-half error over models, from their visits in ms."""
-    return split_half_error(
-        split_half_difference([min(visit) for visit in visits]) for visits in visits_ms.values()
-    )
+def interval_error(values: Sequence[float]) -> float:
+    """Half the width of the 95 % interval of the median, relative to the median."""
+    low, high = median_interval(values)
+    return (high - low) / (2 * statistics.median(values))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from devices.artifact import Artifact, ArtifactFolder
 from devices.base import Device, LoadedModel
 from devices.environment import Environment
 from devices.errors import ArtifactError, MeasurementError, MissingEntryError
+from devices.health import Counters, Disturbance, Watched
 from devices.target import Target
 from profiler.claims import CLAIM_SECONDS, Claims
 from profiler.events import Event, Failed, Listener, Prepared, RoundEnded, ignore
@@ -22,7 +24,10 @@ from profiler.measure import measure_rounds
 from profiler.plan import make_plan
 from profiler.protocol import Protocol
 from profiler.quality import Summary, split_half_error, summarise
+from profiler.reference import load_reference
+from profiler.rules import Evidence, judge
 from profiler.storage.database import MeasurementStore
+from profiler.visit import Scale, Series, Visit
 
 MAX_LOADED = 256
 """Models held loaded at once; more are measured in groups, ops and networks mixed in each."""
@@ -162,19 +167,25 @@ class _Run:
                     models[job.key] = self.claims.guard(job.key, model)
                 self.prepared += 1
                 self.on_event(Prepared(job.key, self.prepared, self.total))
-            visits = {key: self.store.visits_ms(ids[key]) for key in models}
-            measure_rounds(
+            series = {key: Series(self.store.visits(ids[key])) for key in models}
+            reference = load_reference(self.device, self.target, artifacts, stack)
+            before = _counters(self.device)
+            scale = measure_rounds(
                 models,
-                visits,
+                series,
                 self.protocol,
                 generator,
+                reference=reference,
+                nominal_ms=self.store.nominal_ms(self.target, self.environment, self.protocol),
                 keep=self.claims.add_visit,
                 on_failure=self._fail,
                 on_event=lambda event: self._tell(event, list(models)),
             )
+            after = _counters(self.device)
+            disturbance = after.since(before) if before and after else None
             for key in models:
                 if key not in self.failed and self.claims.holds(key):
-                    summary = summarise(visits[key])
+                    summary = _summary(series[key], scale, disturbance)
                     if self.claims.finish(key, summary):
                         self.measured[key] = summary
 
@@ -189,7 +200,7 @@ class _Run:
         artifact, refusal = self._write(job, file_format, folder)
         digest = artifact.sha256 if artifact else None
         measurement_id = self.store.begin(
-            job.key, job.role, self.target, self.environment, self.protocol, digest
+            job.key, job.role, self.target, self.environment, self.protocol, digest, job.ops
         )
         ids[job.key] = measurement_id
         if artifact is None:
@@ -218,6 +229,22 @@ class _Run:
             self.on_event(Failed(key, reason))
 
 
+def _counters(device: Device) -> Counters | None:
+    return device.counters() if isinstance(device, Watched) else None
+
+
+def _summary(series: Series, scale: Scale, disturbance: Disturbance | None) -> Summary:
+    """The summary of some visits, with what the rules say of them."""
+    values = series.values_ms(scale)
+    evidence = Evidence(values, series.samples_ms, disturbance)
+    return replace(
+        summarise(series.samples_ms, values),
+        exponent=scale.exponent,
+        nominal_ms=None if math.isnan(scale.nominal_ms) else scale.nominal_ms,
+        findings=judge(evidence),
+    )
+
+
 @dataclass(frozen=True)
 class Measured:
     """A model measured now.
@@ -240,7 +267,7 @@ def measure_now(
     seed: int = 0,
     on_event: Listener = ignore,
 ) -> dict[str, Measured]:
-    """Measure jobs together, whatever is stored, and store nothing.
+    """Measure jobs together as the machine is now, whatever is stored, and store nothing.
 
     Args:
         jobs: ops and networks, at most :data:`MAX_LOADED`.
@@ -258,7 +285,7 @@ def measure_now(
         ArtifactError: one of them could not be loaded.
     """
     file_format = device.artifact_format(target.runtime)
-    visits: dict[str, list[list[float]]] = {}
+    series: dict[str, Series] = {}
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lutier-"))
         artifacts = ArtifactFolder(Path(folder))
@@ -271,17 +298,17 @@ def measure_now(
             stack.callback(models[job.key].close)
         measure_rounds(
             models,
-            visits,
+            series,
             protocol,
             np.random.default_rng(seed),
             keep=_keep_nothing,
             on_failure=_raise_failure,
             on_event=on_event,
         )
-    return {key: Measured(summarise(visits[key]), digests[key]) for key in models}
+    return {key: Measured(summarise(series[key].samples_ms), digests[key]) for key in models}
 
 
-def _keep_nothing(key: str, number: int, samples_ms: list[float]) -> None:
+def _keep_nothing(key: str, number: int, visit: Visit) -> None:
     """The visits stay in memory."""
 
 

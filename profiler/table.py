@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import math
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -16,8 +17,10 @@ import pandas as pd
 from devices.environment import Environment
 from devices.errors import InputError, MissingEntryError, MissingTableError
 from devices.target import Target
+from profiler.in_network import latencies_ms
 from profiler.ops import OpSpec
-from profiler.quality import TRUST_LIMIT, split_half_error
+from profiler.quality import SOUND, TRUST_LIMIT, split_half_error
+from profiler.rules import ROWS_LIMIT
 from profiler.storage.database import MeasurementStore
 from profiler.storage.portable import PortableRow
 
@@ -34,14 +37,22 @@ COLUMNS = (
     "split_half",
     "visits",
     "runs",
+    "exponent",
+    "nominal_ms",
+    "findings",
+    "ops",
     "protocol_id",
     "artifact_sha256",
     "finished_at",
 )
+"""What is measured of each op and network, ops on their own."""
 
 
 class LatencyTable:
     """Latencies of the ops (and some whole networks) of one target, measured in one environment.
+
+    Ops are measured alone; where carriers were measured beside them, the latency of an op is what
+    it takes in a network (:mod:`profiler.in_network`).
 
     Args:
         target: what was measured on, as a string.
@@ -53,6 +64,16 @@ class LatencyTable:
         self.target = target
         self.environment = environment
         self._frame = frame.reset_index(drop=True)
+        names = ("key", "role", "median_ms", "ops")
+        columns = (self._frame[name] for name in names)
+        shared = latencies_ms(
+            (str(key), str(role), float(median), ops if isinstance(ops, str) else None)
+            for key, role, median, ops in zip(*columns, strict=True)
+        )
+        self._frame["latency_ms"] = [
+            shared.get(str(key), float(median)) if role == "op" else float(median)
+            for key, role, median in zip(*(self._frame[name] for name in names[:3]), strict=True)
+        ]
 
     @classmethod
     def load(
@@ -122,41 +143,57 @@ class LatencyTable:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """A copy of all rows, latencies in ms."""
+        """A copy of all rows, latencies in ms.
+
+        ``median_ms`` and its interval are as measured, ops alone; ``latency_ms`` is what an op
+        takes in a network.
+        """
         return self._frame.copy()
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 over keys and latencies: changes when a figure changes."""
-        rows = sorted(zip(self._frame["key"], self._frame["median_ms"], strict=True))
+        rows = sorted(zip(self._frame["key"], self._frame["latency_ms"], strict=True))
         text = "\n".join(f"{key} {value!r}" for key, value in rows)
         header = f"{self.target} {self.environment_id}\n"
         return hashlib.sha256((header + text).encode()).hexdigest()
 
     @cached_property
     def ops(self) -> Mapping[OpSpec, float]:
-        """Latency in ms of every measured op. Free ops are not in it: they cost nothing.
+        """Latency in a network of every measured op, in ms. Free ops are not in it.
 
         Nor are those in :attr:`unknown_ops`.
         """
-        specs = ((_spec(key), value) for key, value in self._medians("op").items())
+        return self._specs("latency_ms")
+
+    @cached_property
+    def alone(self) -> Mapping[OpSpec, float]:
+        """Latency in ms of the same ops on their own, as they were measured."""
+        return self._specs("median_ms")
+
+    def _specs(self, column: str) -> dict[OpSpec, float]:
+        specs = ((_spec(key), value) for key, value in self._column("op", column).items())
         return {spec: value for spec, value in specs if spec is not None}
 
     @cached_property
     def unknown_ops(self) -> tuple[str, ...]:
         """Keys of rows whose kind of op this version of Lutier does not have."""
-        return tuple(key for key in self._medians("op") if _spec(key) is None)
+        return tuple(key for key in self._column("op", "median_ms") if _spec(key) is None)
 
     @cached_property
     def networks(self) -> Mapping[str, float]:
         """Latency in ms of every measured network, by architecture id."""
-        return self._medians("network")
+        return self._column("network", "median_ms")
 
-    def _medians(self, role: str) -> dict[str, float]:
+    @cached_property
+    def carriers(self) -> Mapping[str, float]:
+        """Latency in ms of the networks that ops were measured beside, by architecture id."""
+        return self._column("carrier", "median_ms")
+
+    def _column(self, role: str, column: str) -> dict[str, float]:
         rows = self._frame[self._frame["role"] == role]
         return {
-            str(key): float(value)
-            for key, value in zip(rows["key"], rows["median_ms"], strict=True)
+            str(key): float(value) for key, value in zip(rows["key"], rows[column], strict=True)
         }
 
     def __len__(self) -> int:
@@ -203,10 +240,22 @@ class LatencyTable:
         """Split-half error over all rows, relative; NaN where unknown."""
         return split_half_error(self._frame["split_half"].astype(float))
 
+    @cached_property
+    def findings(self) -> Mapping[str, int]:
+        """Number of rows that each rule of :mod:`profiler.rules` objects to."""
+        texts = (str(text) for text in self._frame["findings"].dropna())
+        return dict(Counter(name for text in texts if text != SOUND for name in text.split()))
+
+    @property
+    def doubtful(self) -> float:
+        """Share of the rows that a rule objects to."""
+        judged = [str(text) for text in self._frame["findings"].dropna()]
+        return sum(text != SOUND for text in judged) / len(judged) if judged else 0.0
+
     @property
     def is_trustworthy(self) -> bool:
-        """Whether the split-half error is known and small enough to build on."""
-        return self.split_half_error <= TRUST_LIMIT
+        """Whether the split-half error is known and small, and few rows are doubtful."""
+        return self.split_half_error <= TRUST_LIMIT and self.doubtful <= ROWS_LIMIT
 
     def to_dict(self) -> dict[str, Any]:
         """Rows and facts as values that JSON can hold; what is not known is None."""
@@ -223,6 +272,8 @@ class LatencyTable:
             "networks": len(self.networks),
             "unknown_ops": list(self.unknown_ops),
             "split_half_error": _plain(self.split_half_error),
+            "findings": dict(self.findings),
+            "trustworthy": self.is_trustworthy,
             "rows": rows,
         }
 

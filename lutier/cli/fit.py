@@ -95,6 +95,7 @@ def print_model(table: LatencyTable, model: SpaceModel) -> None:
         f"  calibrated on {terms.networks} networks: {terms.slope:.3f} x sum of ops"
         f" {terms.constant_ms * 1e3:+.1f} us {terms.per_op_ms * 1e3:+.2f} us per op"
         f" {terms.per_megabyte_ms * 1e3:+.1f} us per MB of weights"
+        f" {terms.crowding * 100:+.2f} % of the sum per MB"
     )
     noise = percent(table.split_half_error_of("network"))
     for name, figures in (

@@ -9,6 +9,8 @@ import rich_click as click
 from lutier.cli.options import db_option, json_option, seed_option, strict_option
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from devices.target import Target
     from lutier.settings import Settings
     from profiler.jobs import Job
@@ -47,7 +49,8 @@ if TYPE_CHECKING:
 @click.option(
     "--networks",
     type=click.IntRange(min=0),
-    help="Whole networks to measure among the ops, to calibrate and test with. [dim]50[/dim]",
+    help="Whole networks to measure among the ops, to calibrate and test with, beside those that"
+    " show what ops take in a network; 0 for ops alone. [dim]50[/dim]",
 )
 @click.option(
     "--max-rounds", type=click.IntRange(min=12), help="Rounds at the most. [dim]300[/dim]"
@@ -59,6 +62,9 @@ if TYPE_CHECKING:
     help="Stop measuring after this time, quiet or not; 12 rounds are always made. [dim]120[/dim]",
 )
 @click.option("--retry-failed", is_flag=True, help="Try again what failed before.")
+@click.option(
+    "--dry-run", is_flag=True, help="Say how much there is to measure and how long it will take."
+)
 @seed_option
 @strict_option
 @db_option
@@ -75,6 +81,7 @@ def profile(
     max_rounds: int | None,
     time_limit: float | None,
     retry_failed: bool,
+    dry_run: bool,
     seed: int | None,
     strict: bool,
     db: str | None,
@@ -106,6 +113,9 @@ def profile(
     )
     options = _target_options(extra_options)
     target = Target.make(device, runtime, {"threads": threads, "batch": batch, **options})
+    if dry_run:
+        _dry_run(settings, target, space_name, op_keys, retry_failed=retry_failed, as_json=as_json)
+        return
     start = time.monotonic()
     result, table = run_profile(
         settings, target, space_name, op_keys, retry_failed=retry_failed, quiet=as_json
@@ -119,6 +129,46 @@ def profile(
     else:
         _print(result, report)
     _check(result, report, strict)
+
+
+def _dry_run(
+    settings: Settings,
+    target: Target,
+    space_name: str | None,
+    op_keys: tuple[str, ...],
+    *,
+    retry_failed: bool,
+    as_json: bool,
+) -> None:
+    from devices.registry import open_target
+    from lutier.estimate import estimate
+    from lutier.storage import open_store
+    from lutier.terminal import duration, out, print_json
+    from profiler.plan import make_plan
+
+    jobs = _jobs(settings, space_name, op_keys)
+    protocol = settings.protocol()
+    with open_target(target) as device, open_store(settings) as store:
+        environment = device.environment(target)
+        plan = make_plan(jobs, store, target, environment, protocol, retry_failed=retry_failed)
+        ops = len({job.key for job in jobs if job.role == "op"})
+        found = estimate(plan, ops, device, target, protocol)
+    if as_json:
+        print_json({"target": str(target), "space": space_name, **found.to_dict()})
+        return
+    out.print(
+        f"{found.planned} to be measured on {target}: {found.ops} ops,"
+        f" {found.planned - found.ops} whole networks and calls",
+        markup=False,
+    )
+    failed = f", {found.failed} failed before" if found.failed else ""
+    out.print(f"{found.stored} of them are stored already{failed}: {found.todo} are left")
+    if found.todo:
+        least, most = duration(found.least_seconds), duration(found.most_seconds)
+        out.print(
+            f"expected time: {least} on a quiet machine, {most} on a noisy one"
+            f" ({protocol.min_rounds} rounds at the least; --time-limit {protocol.max_seconds:g})"
+        )
 
 
 def run_profile(
@@ -175,7 +225,7 @@ def _target_options(pairs: tuple[str, ...]) -> dict[str, str]:
 
 
 def _jobs(settings: Settings, space_name: str | None, op_keys: tuple[str, ...]) -> list[Job]:
-    from lutier.networks import draw_networks, network_job, op_jobs
+    from lutier.networks import carrier_jobs, draw_networks, network_job, op_jobs
     from profiler.jobs import Job
     from profiler.ops import OpSpec
     from search.spaces.registry import open_space
@@ -184,6 +234,8 @@ def _jobs(settings: Settings, space_name: str | None, op_keys: tuple[str, ...]) 
     if space_name:
         space = open_space(space_name)
         jobs += op_jobs(space)
+        if settings.networks:
+            jobs += carrier_jobs(space, settings.seed)
         drawn = draw_networks(space, settings.networks, settings.seed)
         jobs += [network_job(space, architecture) for architecture in drawn]
     return jobs
@@ -211,6 +263,8 @@ def _report(
         "split_half_error_ops": table.split_half_error_of("op") if table else unknown,
         "split_half_error_networks": table.split_half_error_of("network") if table else unknown,
         "trustworthy": table.is_trustworthy if table else False,
+        "findings": dict(table.findings) if table else {},
+        "doubtful": table.doubtful if table else unknown,
         "table_ops": len(table) if table else 0,
         "table_networks": len(table.networks) if table else 0,
         "environment": result.environment.to_dict(),
@@ -239,8 +293,17 @@ def _print(result: ProfileResult, report: dict[str, Any]) -> None:
         f" {percent(report['split_half_error'])} (ops {percent(report['split_half_error_ops'])},"
         f" networks {percent(report['split_half_error_networks'])})"
     )
+    if report["findings"]:
+        out.print(f"doubtful: {describe_findings(report['findings'])}", markup=False)
     if not result.failed:
         out.print(f"next: lutier fit --target '{report['target']}'", markup=False)
+
+
+def describe_findings(findings: Mapping[str, int]) -> str:
+    """What the rules of quality object to, and in how many rows."""
+    from profiler.rules import explain
+
+    return "; ".join(f"{count} {name} ({explain(name)})" for name, count in findings.items())
 
 
 def _check(result: ProfileResult, report: dict[str, Any], strict: bool) -> None:
@@ -248,6 +311,7 @@ def _check(result: ProfileResult, report: dict[str, Any], strict: bool) -> None:
     from lutier.networks import summarise_failures
     from lutier.terminal import err, percent
     from profiler.quality import TRUST_LIMIT
+    from profiler.rules import ROWS_LIMIT
 
     if result.failed:
         raise MeasurementError(
@@ -256,10 +320,14 @@ def _check(result: ProfileResult, report: dict[str, Any], strict: bool) -> None:
             "the same command with --retry-failed",
         )
     if not report["trustworthy"]:
+        if report["split_half_error"] <= TRUST_LIMIT:
+            what = f"{percent(report['doubtful'])} of the figures are doubtful"
+            why = f"{describe_findings(report['findings'])}; more than {percent(ROWS_LIMIT)} are so"
+        else:
+            what = f"the split-half error is {percent(report['split_half_error'])}"
+            why = f"above {percent(TRUST_LIMIT)} no figure is to be trusted"
         trouble = UntrustworthyError(
-            f"the split-half error is {percent(report['split_half_error'])}",
-            f"above {percent(TRUST_LIMIT)} no figure is to be trusted",
-            "end what else runs on the machine and measure into a new --db",
+            what, why, "end what else runs on the machine and measure into a new --db"
         )
         if strict:
             raise trouble

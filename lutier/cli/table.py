@@ -9,6 +9,7 @@ import rich_click as click
 from lutier.cli.comparing import coverage, diff
 from lutier.cli.exchange import export_command, import_command
 from lutier.cli.options import db_option, json_option
+from lutier.cli.profiling import describe_findings
 
 
 @click.group(epilog="Example: [bold]lutier table show --target 'cpu/onnxruntime?threads=1'[/bold]")
@@ -33,6 +34,7 @@ def show(target: str | None, show_ops: bool, db: str | None, as_json: bool) -> N
     from lutier.settings import load_settings
     from lutier.storage import open_store
     from lutier.terminal import out, percent, print_json
+    from profiler.quality import SOUND
     from profiler.table import LatencyTable
 
     settings = load_settings({"db": db})
@@ -58,12 +60,23 @@ def show(target: str | None, show_ops: bool, db: str | None, as_json: bool) -> N
         f" {latencies.environment_id}: {facts.get('chip') or facts.get('imported', 'no facts')}",
         markup=False,
     )
+    if latencies.carriers:
+        out.print(
+            f"ops are given as in a network, by {len(latencies.carriers)} networks that hold them"
+        )
+    if latencies.findings:
+        out.print(f"doubtful: {describe_findings(latencies.findings)}", markup=False)
     if show_ops:
-        rows = latencies.frame.sort_values("median_ms")
+        rows = latencies.frame.sort_values("latency_ms")
         for row in rows.to_dict(orient="records"):
-            low, high = (float(row[name] or "nan") for name in ("ci_low_ms", "ci_high_ms"))
+            scale = row["latency_ms"] / row["median_ms"]
+            low, high = (float(row[name] or "nan") * scale for name in ("ci_low_ms", "ci_high_ms"))
             interval = f"[{low:.4f}, {high:.4f}]" if low <= high else "[not known]"
-            out.print(f"{row['median_ms']:10.4f} ms  {interval}  {row['key']}", markup=False)
+            doubts = row["findings"] if row["findings"] not in (None, SOUND) else ""
+            out.print(
+                f"{row['latency_ms']:10.4f} ms  {interval}  {row['key']}  {doubts}".rstrip(),
+                markup=False,
+            )
 
 
 @table.command(

@@ -25,14 +25,18 @@ COLUMNS = (
     "split_half",
     "visits",
     "runs",
+    "exponent",
+    "nominal_ms",
+    "findings",
+    "ops",
     "protocol_id",
     "artifact_sha256",
     "started_at",
     "finished_at",
 )
 """Columns of every one of our own formats; JSON and Parquet add the single runs."""
-RUNS_COLUMNS = ("visits_ms", "visits_at")
-"""The timed runs of each visit in ms, and when each visit was made."""
+RUNS_COLUMNS = ("visits_ms", "visits_at", "references_ms")
+"""The timed runs of each visit in ms, when it was made, and the reference beside it."""
 Facts = Mapping[str, str]
 
 
@@ -43,6 +47,7 @@ def cells(row: PortableRow) -> dict[str, Any]:
         **values,
         "visits_ms": [list(visit.samples_ms) for visit in row.recorded],
         "visits_at": [visit.measured_at for visit in row.recorded],
+        "references_ms": [list(visit.reference_ms) for visit in row.recorded],
     }
 
 

@@ -17,6 +17,7 @@ from profiler.exchange.figures import latency_ms_of
 from profiler.exchange.reading import Entry, Reading
 from profiler.exchange.report import Listed, Written
 from profiler.exchange.source import Source
+from profiler.in_network import latencies_ms
 from profiler.ops import OpSpec
 from profiler.storage.portable import PortableRow
 
@@ -103,11 +104,12 @@ def write(target: str, rows: Sequence[PortableRow], dialect: Dialect) -> Written
 
     Args:
         target: what was measured on, for the comment at the top.
-        rows: measurements; the median goes where the format has its mean.
+        rows: measurements; what an op takes in a network goes where the format has its mean.
         dialect: how keys are written.
     """
     import yaml
 
+    shared = latencies_ms((row.key, row.role, row.median_ms, row.ops) for row in rows)
     named: dict[str, dict[str, float | int]] = {}
     unmapped = []
     for row in rows:
@@ -116,14 +118,14 @@ def write(target: str, rows: Sequence[PortableRow], dialect: Dialect) -> Written
         except InputError as error:
             unmapped.append(Listed(row.key, error.what))
             continue
-        named[name] = {"mean": row.median_ms}
+        named[name] = {"mean": shared[row.key]}
         if row.runs is not None:
             named[name]["count"] = row.runs
     figures = {name: fields["mean"] for name, fields in named.items()}
     sums = _sums(figures) if dialect.name == "proxylessnas" else {}
     everything = {**named, **{name: {"mean": value} for name, value in sums.items()}}
     # The comment is one line whatever the target holds: its device may be any printable text.
-    head = f"# Latencies in ms of {target}: medians, written by Lutier. Keys: {dialect.name}.\n"
+    head = f"# Latencies in ms of {target}, in a network, by Lutier. Keys: {dialect.name}.\n"
     body = yaml.safe_dump(everything, sort_keys=False, width=1000)
     return Written((head + body).encode(), len(named), tuple(unmapped), tuple(sums))
 

@@ -31,10 +31,13 @@ def write(target: str, environment: Environment, rows: Sequence[PortableRow]) ->
 
     text, number, whole, time = pa.string(), pa.float64(), pa.int64(), pa.timestamp("us")
     types: dict[str, pa.DataType] = dict.fromkeys(columns.COLUMNS, number)
-    types |= dict.fromkeys(("key", "role", "protocol_id", "artifact_sha256"), text)
+    types |= dict.fromkeys(
+        ("key", "role", "findings", "ops", "protocol_id", "artifact_sha256"), text
+    )
     types |= dict.fromkeys(("visits", "runs"), whole)
     types |= dict.fromkeys(("started_at", "finished_at"), time)
     types |= {"visits_ms": pa.list_(pa.list_(number)), "visits_at": pa.list_(time)}
+    types |= {"references_ms": pa.list_(pa.list_(number))}
     said = json.dumps(columns.header(target, environment, rows))
     schema = pa.schema(list(types.items()), metadata={_METADATA: said.encode()})
     table = pa.Table.from_pylist([columns.cells(row) for row in rows], schema=schema)

@@ -13,9 +13,12 @@ from profiler.exchange.figures import count_of, in_ms, latency_ms_of, number_of,
 from profiler.exchange.reading import Entry, Reading
 from profiler.exchange.report import Listed
 from profiler.ops import OpSpec
+from profiler.quality import SOUND
 from profiler.storage.portable import PortableRow, PortableVisit
 
 _KEY_LIMIT = 500
+_OPS_LIMIT = 200_000
+_WORDS = re.compile(r"[a-z_]{1,20}(?: [a-z_]{1,20}){0,8}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -90,12 +93,12 @@ def _key(entry: Entry) -> str:
         InputError: no op or network that a table can hold.
     """
     key = entry.key or ""
-    if entry.role == "network":
+    if entry.role in ("network", "carrier", "call"):
         if not key or len(key) > _KEY_LIMIT or not key.isprintable():
             raise InputError("no name that a network can have")
         return key
     if entry.role != "op":
-        raise InputError(f"role {entry.role!r}", "must be op or network")
+        raise InputError(f"role {entry.role!r}", "must be op, network, carrier or call")
     spec = OpSpec.parse(key)
     if spec.is_free:
         raise InputError("a network has no node for it, so that it has no latency")
@@ -124,6 +127,10 @@ def _row(
         split_half=_share(details, "split_half"),
         visits=_count(details, "visits"),
         runs=_count(details, "runs"),
+        exponent=_share(details, "exponent"),
+        nominal_ms=_latency(details, "nominal_ms", unit),
+        findings=_findings(details),
+        ops=_ops(details),
         protocol={**_protocol(details, reading), **settings},
         artifact_sha256=_sha256(details),
         started_at=_time(details.get("started_at"), "started_at"),
@@ -170,6 +177,29 @@ def _count(details: Mapping[str, Any], name: str) -> int | None:
         raise InputError(f"{name}: {error.what}") from error
 
 
+def _findings(details: Mapping[str, Any]) -> str | None:
+    value = details.get("findings")
+    if _is_unknown(value):
+        return None
+    if not isinstance(value, str) or not _WORDS.fullmatch(value):
+        raise InputError("findings: not names of rules")
+    if SOUND in value.split() and value != SOUND:
+        raise InputError("findings: sound, and not sound")
+    return value
+
+
+def _ops(details: Mapping[str, Any]) -> str | None:
+    value = details.get("ops")
+    if _is_unknown(value):
+        return None
+    if not isinstance(value, str) or len(value) > _OPS_LIMIT:
+        raise InputError("ops: not keys of ops")
+    try:
+        return " ".join(OpSpec.parse(key).key for key in value.split())
+    except InputError as error:
+        raise InputError(f"ops: {error.what}") from error
+
+
 def _sha256(details: Mapping[str, Any]) -> str | None:
     value = details.get("artifact_sha256")
     if _is_unknown(value):
@@ -209,19 +239,31 @@ def _recorded(details: Mapping[str, Any], unit: str) -> tuple[PortableVisit, ...
         raise InputError("visits_ms: not lists of runs with their times")
     if len(visits) != len(times) or not all(isinstance(visit, list) and visit for visit in visits):
         raise InputError("visits_ms: not as many visits as times, or one without runs")
+    references = details.get("references_ms") or [[]] * len(visits)
+    if not isinstance(references, Sequence) or len(references) != len(visits):
+        raise InputError("references_ms: not as many as visits")
     recorded = []
-    for visit, at in zip(visits, times, strict=True):
+    for visit, at, beside in zip(visits, times, references, strict=True):
+        if not isinstance(beside, list):
+            raise InputError("references_ms: not lists of runs")
         measured_at = _time(at, "visits_at")
         if measured_at is None:
             raise InputError("visits_at: a visit without its time")
-        samples = tuple(_sample(value, unit) for value in visit)
-        recorded.append(PortableVisit(measured_at, samples))
+        samples = tuple(_sample(value, unit, "visits_ms") for value in visit)
+        reference = tuple(_sample(value, unit, "references_ms") for value in beside)
+        if 0 in reference:
+            raise InputError("references_ms: zero")
+        recorded.append(PortableVisit(measured_at, samples, reference))
     return tuple(recorded)
 
 
-def _sample(value: object, unit: str) -> float:
+def _sample(value: object, unit: str, name: str) -> float:
     # A clock may be too coarse for a run, so that single runs, unlike medians, may be zero.
-    number = number_of(value)
-    if number < 0:
-        raise InputError("visits_ms: negative")
-    return in_ms(number, unit) if number else 0.0
+    try:
+        number = number_of(value)
+        sample = in_ms(number, unit) if number > 0 else number
+    except InputError as error:
+        raise InputError(f"{name}: {error.what}") from error
+    if sample < 0:
+        raise InputError(f"{name}: negative")
+    return sample or 0.0

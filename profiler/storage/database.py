@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict
 from typing import Any, Self
 
 import sqlalchemy as sa
@@ -33,6 +33,7 @@ from profiler.storage.schema import (
     MeasurementRow,
     VisitRow,
 )
+from profiler.visit import Scale, Visit
 
 _FAILURE_LIMIT = 2000
 
@@ -93,8 +94,18 @@ class MeasurementStore:
         environment: Environment,
         protocol: Protocol,
         artifact_sha256: str | None,
+        ops: Sequence[str] = (),
     ) -> int:
         """Open a measurement, or find the one that was begun before.
+
+        Args:
+            key: of the op or network.
+            role: see :mod:`profiler.storage.schema`.
+            target: what is measured on.
+            environment: the machine's facts.
+            protocol: how is measured.
+            artifact_sha256: of the model file, where there is one.
+            ops: keys of the ops a network is made of, where that is to be kept.
 
         Returns:
             Its id. A failed measurement is opened again.
@@ -109,6 +120,7 @@ class MeasurementStore:
                 "key": key,
             }
             opened = {"role": role, "status": MEASURING, "started_at": utc_now()}
+            made_of = " ".join(ops) or None
             self._database.insert_missing(connection, MeasurementRow, [{**of_this, **opened}])
             row = session.scalars(sa.select(MeasurementRow).filter_by(**of_this)).one()
             if row.status == FAILED:
@@ -116,6 +128,7 @@ class MeasurementStore:
                 row.artifact_sha256 = artifact_sha256
             elif row.artifact_sha256 is None:
                 row.artifact_sha256 = artifact_sha256
+            row.ops = made_of or row.ops
             session.flush()
             return row.id
 
@@ -123,16 +136,16 @@ class MeasurementStore:
         self,
         measurement_id: int,
         number: int,
-        samples_ms: Sequence[float],
+        visit: Visit,
         *,
         worker: str | None = None,
     ) -> bool:
-        """Store the timed runs of one visit.
+        """Store one visit.
 
         Args:
             measurement_id: from :meth:`begin`.
             number: of the visit, from 0.
-            samples_ms: the timed runs, in order.
+            visit: its timed runs, and the reference beside them.
             worker: id of the worker that must hold the measurement; anyone may where it is absent.
 
         Returns:
@@ -145,21 +158,26 @@ class MeasurementStore:
                 sa.insert(VisitRow).values(
                     measurement_id=measurement_id,
                     number=number,
-                    samples_ms=list(samples_ms),
+                    samples_ms=list(visit.samples_ms),
+                    reference_ms=list(visit.reference_ms) or None,
                     measured_at=utc_now(),
                 )
             )
             return True
 
-    def visits_ms(self, measurement_id: int) -> list[list[float]]:
-        """The timed runs in ms of every visit so far, in order."""
+    def visits(self, measurement_id: int) -> list[Visit]:
+        """Every visit so far, in order.
+
+        Raises:
+            StoreError: one of them is damaged.
+        """
         with self._reading() as connection:
             rows = connection.execute(
-                sa.select(VisitRow.samples_ms)
+                sa.select(VisitRow.samples_ms, VisitRow.reference_ms)
                 .where(VisitRow.measurement_id == measurement_id)
                 .order_by(VisitRow.number)
             )
-            return [list(row.samples_ms) for row in rows]
+            return [Visit.from_columns(row.samples_ms, row.reference_ms) for row in rows]
 
     def finish(self, measurement_id: int, summary: Summary, *, worker: str | None = None) -> bool:
         """Fill in the summary of a measurement whose protocol is satisfied; the claim ends.
@@ -167,7 +185,7 @@ class MeasurementStore:
         Returns:
             Whether it was: not where another worker has taken the measurement over.
         """
-        return self._end(measurement_id, worker, status=DONE, **asdict(summary))
+        return self._end(measurement_id, worker, status=DONE, **summary.to_columns())
 
     def fail(self, measurement_id: int, reason: str, *, worker: str | None = None) -> bool:
         """Record that something could not be measured, and why; the claim ends.
@@ -232,11 +250,20 @@ class MeasurementStore:
             return {row.key: row.failure or "" for row in rows}
 
     def all_samples_ms(self, target: Target, environment_id: str) -> dict[str, list[float]]:
-        """Every timed run in ms by key, in order, of the finished measurements of a target."""
+        """Every timed run by key, in order, of the finished measurements of a target.
+
+        In ms, brought to the speed that the table's latencies are given for.
+        """
         samples: dict[str, list[float]] = {}
         with self._reading() as connection:
             rows = connection.execute(
-                sa.select(MeasurementRow.key, VisitRow.samples_ms)
+                sa.select(
+                    MeasurementRow.key,
+                    MeasurementRow.exponent,
+                    MeasurementRow.nominal_ms,
+                    VisitRow.samples_ms,
+                    VisitRow.reference_ms,
+                )
                 .join(VisitRow, VisitRow.measurement_id == MeasurementRow.id)
                 .where(
                     MeasurementRow.target == str(target),
@@ -246,8 +273,33 @@ class MeasurementStore:
                 .order_by(MeasurementRow.id, VisitRow.number)
             )
             for row in rows:
-                samples.setdefault(row.key, []).extend(row.samples_ms)
+                visit = Visit.from_columns(row.samples_ms, row.reference_ms)
+                scale = Scale(row.exponent or 0.0, row.nominal_ms or math.nan)
+                factor = scale.correction(visit)
+                samples.setdefault(row.key, []).extend(factor * run for run in visit.samples_ms)
         return samples
+
+    def nominal_ms(
+        self, target: Target, environment: Environment, protocol: Protocol
+    ) -> float | None:
+        """The reference at the speed that a table's latencies are given for.
+
+        It is that of the first measurement; ``None`` where none was brought to any speed.
+        """
+        table = MeasurementRow.__table__
+        with self._reading() as connection:
+            value = connection.scalar(
+                sa.select(table.c.nominal_ms)
+                .where(
+                    table.c.target == str(target),
+                    table.c.environment_id == environment.id,
+                    table.c.protocol_id == protocol.id,
+                    table.c.nominal_ms.is_not(None),
+                )
+                .order_by(table.c.finished_at, table.c.id)
+                .limit(1)
+            )
+            return None if value is None else float(value)
 
     def environments(self, target: Target) -> list[Environment]:
         """Environments a target has finished measurements in, the latest measured last."""

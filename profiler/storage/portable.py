@@ -17,16 +17,34 @@ from devices.environment import Environment
 from profiler.storage.connection import Database, utc_now
 from profiler.storage.schema import DONE, EnvironmentRow, MeasurementRow, ProtocolRow, VisitRow
 
-SUMMARY = ("median_ms", "ci_low_ms", "ci_high_ms", "spread", "split_half", "visits", "runs")
+SUMMARY = (
+    "median_ms",
+    "ci_low_ms",
+    "ci_high_ms",
+    "spread",
+    "split_half",
+    "visits",
+    "runs",
+    "exponent",
+    "nominal_ms",
+    "findings",
+)
 """Columns of a measurement that say what was measured, and how sure it is."""
 
 
 @dataclass(frozen=True)
 class PortableVisit:
-    """The timed runs of one visit in ms, and when they were made (UTC, without a zone)."""
+    """One visit.
+
+    Attributes:
+        measured_at: UTC, without a zone.
+        samples_ms: timed runs in ms.
+        reference_ms: the reference beside them in ms; empty where none was timed.
+    """
 
     measured_at: datetime
     samples_ms: tuple[float, ...]
+    reference_ms: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,10 +53,11 @@ class PortableRow:
 
     Attributes:
         key: an op's key, or a network's id.
-        role: ``op`` or ``network``.
+        role: see :mod:`profiler.storage.schema`.
         median_ms: the latency; the other figures as in :class:`profiler.quality.Summary`.
         protocol: settings of the protocol it was measured under.
         artifact_sha256: of the model file.
+        ops: keys of the ops that a network is made of, joined by spaces.
         started_at: UTC, without a zone; so is ``finished_at``.
         recorded: the timed runs, visit by visit; empty where they did not travel.
     """
@@ -52,6 +71,10 @@ class PortableRow:
     split_half: float | None = None
     visits: int | None = None
     runs: int | None = None
+    exponent: float | None = None
+    nominal_ms: float | None = None
+    findings: str | None = None
+    ops: str | None = None
     protocol: Mapping[str, Any] = field(default_factory=dict)
     artifact_sha256: str | None = None
     started_at: datetime | None = None
@@ -64,7 +87,7 @@ class PortableRow:
         return settings_id(self.protocol)
 
     @property
-    def figures(self) -> tuple[float | int | None, ...]:
+    def figures(self) -> tuple[float | int | str | None, ...]:
         """The values of :data:`SUMMARY`."""
         return tuple(getattr(self, name) for name in SUMMARY)
 
@@ -102,14 +125,21 @@ def read_rows(connection: Connection, target: str, environment_id: str) -> list[
     settings = {row.id: row.settings for row in protocols}
     recorded: dict[int, list[PortableVisit]] = {}
     visits = (
-        sa.select(VisitRow.measurement_id, VisitRow.measured_at, VisitRow.samples_ms)
+        sa.select(
+            VisitRow.measurement_id,
+            VisitRow.measured_at,
+            VisitRow.samples_ms,
+            VisitRow.reference_ms,
+        )
         .join(table, table.c.id == VisitRow.measurement_id)
         .where(*chosen)
         .order_by(VisitRow.measurement_id, VisitRow.number)
     )
     for visit in connection.execute(visits):
         recorded.setdefault(visit.measurement_id, []).append(
-            PortableVisit(visit.measured_at, tuple(visit.samples_ms))
+            PortableVisit(
+                visit.measured_at, tuple(visit.samples_ms), tuple(visit.reference_ms or ())
+            )
         )
     rows = connection.execute(
         sa.select(table).where(*chosen).order_by(table.c.finished_at, table.c.id)
@@ -119,6 +149,7 @@ def read_rows(connection: Connection, target: str, environment_id: str) -> list[
         latest[row.key] = PortableRow(
             key=row.key,
             role=row.role,
+            ops=row.ops,
             protocol=settings[row.protocol_id],
             artifact_sha256=row.artifact_sha256,
             started_at=row.started_at,
@@ -208,6 +239,7 @@ def _add(
                 "measurement_id": measurement_id,
                 "number": number,
                 "samples_ms": list(visit.samples_ms),
+                "reference_ms": list(visit.reference_ms) or None,
                 "measured_at": visit.measured_at,
             }
             for number, visit in enumerate(row.recorded)
@@ -222,6 +254,7 @@ def _values(target: str, environment_id: str, row: PortableRow, now: datetime) -
         "protocol_id": row.protocol_id,
         "key": row.key,
         "role": row.role,
+        "ops": row.ops,
         "status": DONE,
         "started_at": row.started_at or row.finished_at or now,
         "finished_at": row.finished_at or now,

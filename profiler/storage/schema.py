@@ -4,6 +4,10 @@ A measurement is one op or network on one target in one environment under one pr
 are committed one by one while it is being measured; when the protocol is satisfied the summary is
 filled in. Both are facts, so is a failure; nothing is ever overwritten by a guess.
 
+Roles: ``op``; ``network``; ``carrier``, a network that ops are measured beside; ``call``, the
+smallest model there is, which shows what a call of the runtime costs. ``ops`` are the keys of the
+ops that a network is made of, joined by spaces.
+
 Workers and claims are no facts: they say who is measuring what just now, and are gone afterwards.
 """
 
@@ -20,6 +24,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     String,
+    Text,
     UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -80,6 +85,10 @@ class MeasurementRow(Base):
     split_half: Mapped[float | None]
     visits: Mapped[int | None]
     runs: Mapped[int | None]
+    exponent: Mapped[float | None]
+    nominal_ms: Mapped[float | None]
+    findings: Mapped[str | None] = mapped_column(String(200))
+    ops: Mapped[str | None] = mapped_column(Text)
 
 
 class VisitRow(Base):
@@ -91,6 +100,7 @@ class VisitRow(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     samples_ms: Mapped[list[float]] = mapped_column(JSON)
     measured_at: Mapped[datetime] = mapped_column(DateTime)
+    reference_ms: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class WorkerRow(Base):

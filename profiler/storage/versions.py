@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL, Connection
 
 from devices.errors import StoreError
 
-SCHEMA_VERSIONS = ("0001", "0002")
+SCHEMA_VERSIONS = ("0001", "0002", "0003")
 """Every schema a store ever had, one a migration, the current one last."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_TIMEOUT_S = 30

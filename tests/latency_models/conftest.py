@@ -23,12 +23,14 @@ class SimulatedDevice:
     Attributes:
         call_ms: cost of calling the runtime: each op alone pays it, a network once.
         cold_ms: cost in a network of each megabyte of weights, which an op alone finds cached.
+        crowding: cost in a network of each megabyte of weights and ms of work, in ms.
         noise: standard deviation of the relative error of a measurement.
         seed: of that error.
     """
 
     call_ms: float = 0.01
     cold_ms: float = 0.03
+    crowding: float = 0.0
     noise: float = 0.01
     seed: int = 0
 
@@ -52,7 +54,8 @@ class SimulatedDevice:
     def network_ms(self, ops: Sequence[OpSpec]) -> float:
         """What measuring a network gives, without noise."""
         megabytes = 4e-6 * sum(layer.weights for spec in ops for layer in spec.layers)
-        return self.call_ms + sum(map(self.work_ms, ops)) + self.cold_ms * megabytes
+        work_ms = sum(map(self.work_ms, ops))
+        return self.call_ms + work_ms + (self.cold_ms + self.crowding * work_ms) * megabytes
 
     def table(self, specs: Sequence[OpSpec]) -> LatencyTable:
         """The measured table of these ops."""

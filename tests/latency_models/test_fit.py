@@ -45,7 +45,7 @@ def test_says_where_it_is_from(
     assert (metadata.target, metadata.space, metadata.seed) == (device.target, "simulated", 0)
     assert metadata.table_digest == device.table(network_ops).digest
     assert metadata.split_half_error == pytest.approx(0.01)
-    assert isinstance(fitted.model, AdditiveLatencyModel)
+    assert isinstance(fitted.model.near(1.0), AdditiveLatencyModel)
     assert fitted.scores["mbconv"].median_error < 0.1
 
 
@@ -75,7 +75,9 @@ def test_an_op_missing_from_the_table_is_regressed(
     table = device.table([op for op in ops if op != dropped])
     fitted = fit_latency_model(table, device.samples(networks), seed=0)
     assert fitted.evaluation.mape < 0.03
-    contribution = fitted.model.contributions_ms([dropped])[0]
+    holding = [device.network_ms(ops) for ops in networks if dropped in ops]
+    model = fitted.model.near(float(np.median(holding)))
+    contribution = model.contributions_ms([dropped])[0]
     assert contribution == pytest.approx(device.work_ms(dropped), rel=0.2)
 
 
@@ -100,6 +102,49 @@ def test_networks_that_run_the_same_ops_stay_on_one_side(
         assert f"{one}-twin" not in fitted.calibration
 
 
+def carriers_of(samples: list[NetworkSample]) -> list[NetworkSample]:
+    return [replace(sample, id=f"carrier/{sample.id}") for sample in samples]
+
+
+def test_carriers_are_calibrated_on_and_never_held_out(
+    networks: Networks, device: SimulatedDevice, network_ops: list[OpSpec]
+) -> None:
+    table, samples = device.table(network_ops), device.samples(networks)
+    carriers = carriers_of(samples[:12])
+    without = fit_latency_model(table, samples[12:], seed=0)
+    found = fit_latency_model(table, samples[12:], carriers=carriers, seed=0)
+    assert found.calibration == (*without.calibration, *(carrier.id for carrier in carriers))
+    assert found.held_out == without.held_out
+    assert found.model.calibration.networks == 20 + 12
+
+
+def test_what_carriers_take_counts(
+    networks: Networks, device: SimulatedDevice, network_ops: list[OpSpec]
+) -> None:
+    table, samples = device.table(network_ops), device.samples(networks)
+    carriers = carriers_of(samples[:12])
+    slower = [replace(one, measured_ms=1.1 * one.measured_ms) for one in carriers]
+    here, there = (
+        fit_latency_model(table, samples[12:], carriers=each, calibration=3, seed=0)
+        for each in (carriers, slower)
+    )
+    assert here.held_out == there.held_out
+    assert there.evaluation.bias > here.evaluation.bias + 0.03
+
+
+def test_a_network_that_runs_the_ops_of_a_carrier_is_not_held_out(
+    networks: Networks, device: SimulatedDevice, network_ops: list[OpSpec]
+) -> None:
+    free = OpSpec.make("identity", (16, 16, 16))
+    samples = device.samples(networks)
+    twins = [replace(s, ops=(s.ops[0], free, *s.ops[1:])) for s in samples[:12]]
+    fitted = fit_latency_model(
+        device.table(network_ops), samples, carriers=carriers_of(twins), seed=0
+    )
+    assert not {sample.id for sample in twins} & set(fitted.held_out)
+    assert len(fitted.calibration) + len(fitted.held_out) == len(samples) + len(twins)
+
+
 def test_none_left_to_test_on_is_refused(
     networks: Networks, device: SimulatedDevice, network_ops: list[OpSpec]
 ) -> None:
@@ -116,6 +161,8 @@ def test_an_id_given_twice_is_refused(
     samples = device.samples(networks[:10])
     with pytest.raises(InputError, match="simulated:0 is given twice"):
         fit_latency_model(device.table(network_ops), [*samples, samples[0]], calibration=3)
+    with pytest.raises(InputError, match="simulated:0 is given twice"):
+        fit_latency_model(device.table(network_ops), samples, carriers=samples[:1], calibration=3)
 
 
 def test_one_mismeasured_network_does_not_spoil_the_model(

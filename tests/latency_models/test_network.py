@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from devices.errors import InputError, MissingEntryError, UntrustworthyError
 from latency_models.base import AdditiveLatencyModel
-from latency_models.calibration import Calibration
+from latency_models.calibration import TERMS, Calibration, weight_megabytes
 from latency_models.lookup import LookupModel
 from latency_models.network import SumModel
 from profiler.ops import OpSpec
@@ -15,6 +16,20 @@ from profiler.ops import OpSpec
 if TYPE_CHECKING:
     from conftest import SimulatedDevice
 
+CROWDED = Calibration(
+    constant_ms=0.1,
+    slope=0.9,
+    per_op_ms=0.01,
+    per_megabyte_ms=0.05,
+    crowding=0.3,
+    pivot_sum_ms=(0.1, 0.8),
+    pivot_megabytes=(0.1, 0.3),
+    latency_low_ms=0.5,
+    latency_high_ms=2.0,
+    networks=20,
+    sum_low_ms=0.5,
+    sum_high_ms=1.5,
+)
 Networks = list[tuple[OpSpec, ...]]
 
 
@@ -23,9 +38,19 @@ def plain(device: SimulatedDevice, network_ops: list[OpSpec]) -> SumModel:
     return SumModel(LookupModel(device.table(network_ops)))
 
 
+@pytest.fixture
+def crowded(plain: SumModel) -> SumModel:
+    return SumModel(plain.op_model, CROWDED)
+
+
 def errors(model: SumModel, device: SimulatedDevice, networks: Networks) -> float:
     truth = np.array([device.network_ms(ops) for ops in networks])
     return float(np.abs(model.predict_ms(networks) / truth - 1).mean())
+
+
+def sums_and_megabytes(model: SumModel, networks: Networks) -> tuple[np.ndarray, np.ndarray]:
+    sums = [model.op_model.predict_ms(ops).sum() for ops in networks]
+    return np.array(sums), np.array([sum(map(weight_megabytes, ops)) for ops in networks])
 
 
 def fit(plain: SumModel, device: SimulatedDevice, networks: Networks, *terms: str) -> SumModel:
@@ -60,7 +85,7 @@ def test_counting_ops_and_weights_beats_slope_and_constant_where_depth_varies(
 def test_a_network_is_a_constant_plus_its_contributions(
     plain: SumModel, device: SimulatedDevice, networks: Networks
 ) -> None:
-    model = fit(plain, device, networks[:20])
+    model = fit(plain, device, networks[:20]).near(1.0)
     assert isinstance(model, AdditiveLatencyModel)
     for ops in networks[:3]:
         contributions = model.contributions_ms(ops)
@@ -75,8 +100,55 @@ def test_skipped_blocks_cost_nothing(
     model = fit(plain, device, networks[:20])
     free = OpSpec.make("identity", (16, 16, 16))
     ops = networks[0]
-    assert model.contributions_ms([free])[0] == 0
+    assert model.near(1.0).contributions_ms([free])[0] == 0
     assert model.predict_ms([ops])[0] == pytest.approx(model.predict_ms([(*ops, free)])[0])
+
+
+def test_crowding_is_found_where_networks_crowd_a_cache(
+    device: SimulatedDevice, networks: Networks, network_ops: list[OpSpec]
+) -> None:
+    device = replace(device, crowding=0.5, noise=0.001)
+    plain = SumModel(LookupModel(device.table(network_ops)))
+    whole = fit(plain, device, networks[:40])
+    additive = fit(plain, device, networks[:40], *TERMS[:4])
+    assert errors(whole, device, networks[40:]) < errors(additive, device, networks[40:])
+
+
+def test_a_crowded_network_takes_more_for_each_ms_and_megabyte(
+    crowded: SumModel, networks: Networks
+) -> None:
+    uncrowded = replace(crowded, calibration=replace(CROWDED, crowding=0.0))
+    sums, megabytes = sums_and_megabytes(crowded, networks)
+    added = crowded.predict_ms(networks) - uncrowded.predict_ms(networks)
+    np.testing.assert_allclose(added, 0.3 * sums * megabytes, atol=1e-12)
+
+
+def test_near_errs_by_crowding_times_both_distances_from_its_pivot(
+    crowded: SumModel, networks: Networks
+) -> None:
+    sums, megabytes = sums_and_megabytes(crowded, networks)
+    missed = crowded.predict_ms(networks) - crowded.near(1.0).predict_ms(networks)
+    np.testing.assert_allclose(missed, 0.3 * (sums - 0.9) * (megabytes - 0.4), atol=1e-12)
+
+
+def test_near_of_an_additive_model_is_the_same_model(plain: SumModel) -> None:
+    assert plain.near(1.0) == plain
+
+
+def test_near_leaves_the_model_as_it_was(crowded: SumModel, networks: Networks) -> None:
+    before = crowded.predict_ms(networks)
+    near = crowded.near(1.0)
+    assert near.op_model is crowded.op_model
+    assert near.is_calibrated
+    np.testing.assert_array_equal(crowded.predict_ms(networks), before)
+
+
+def test_a_crowded_model_has_no_contributions_and_names_the_one_that_has(
+    crowded: SumModel, networks: Networks
+) -> None:
+    with pytest.raises(InputError, match="no op has a contribution") as caught:
+        crowded.contributions_ms(networks[0])
+    assert "near(latency_ms)" in caught.value.hint
 
 
 def test_fitting_leaves_the_model_as_it_was(
@@ -101,18 +173,24 @@ def test_lengths_that_differ_are_refused(plain: SumModel, networks: Networks) ->
         plain.fit(networks[:3], [1.0, 2.0])
 
 
-def test_an_unmeasured_op_raises(plain: SumModel) -> None:
-    with pytest.raises(MissingEntryError):
-        plain.predict_ms([[OpSpec.make("linear", (99,), out=2)]])
+def test_an_unmeasured_op_raises(plain: SumModel, crowded: SumModel) -> None:
+    for model in (plain, crowded):
+        with pytest.raises(MissingEntryError):
+            model.predict_ms([[OpSpec.make("linear", (99,), out=2)]])
 
 
-def test_a_latency_below_nothing_is_not_reported(plain: SumModel, networks: Networks) -> None:
-    model = SumModel(
-        plain.op_model, Calibration(-100.0, networks=3, sum_low_ms=101.0, sum_high_ms=102.0)
+@pytest.mark.parametrize("crowding", [0.0, 0.01])
+def test_a_latency_below_nothing_is_not_reported(
+    plain: SumModel, networks: Networks, crowding: float
+) -> None:
+    calibration = Calibration(
+        -100.0, crowding=crowding, networks=3, sum_low_ms=101.0, sum_high_ms=102.0
     )
+    model = SumModel(plain.op_model, calibration)
     with pytest.raises(UntrustworthyError, match="101"):
         model.predict_ms(networks[:1])
 
 
-def test_no_networks_have_no_latencies(plain: SumModel) -> None:
-    assert plain.predict_ms([]).shape == (0,)
+def test_no_networks_have_no_latencies(plain: SumModel, crowded: SumModel) -> None:
+    for model in (plain, crowded):
+        assert model.predict_ms([]).shape == (0,)

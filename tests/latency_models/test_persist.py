@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,9 +69,28 @@ def test_regressed_ops_come_back_too(folder: Path, fitted: FittedModel) -> None:
     unmeasured = OpSpec.make("mbconv", (24, 8, 8), out=24, kernel=5, stride=1, expand=4)
     model, _ = load_model(folder)
     assert model.op_model.explain([unmeasured])[0].source == "regressed"
+    near, wanted = model.near(1.0), fitted.model.near(1.0)
     np.testing.assert_array_equal(
-        model.contributions_ms([unmeasured]), fitted.model.contributions_ms([unmeasured])
+        near.contributions_ms([unmeasured]), wanted.contributions_ms([unmeasured])
     )
+
+
+def test_crowding_and_its_pivots_come_back(
+    folder: Path, fitted: FittedModel, networks: Networks
+) -> None:
+    calibration = replace(
+        fitted.model.calibration,
+        crowding=0.3,
+        pivot_sum_ms=(0.1, 0.8),
+        pivot_megabytes=(0.1, 0.3),
+        latency_low_ms=0.5,
+        latency_high_ms=2.0,
+    )
+    crowded = SumModel(fitted.model.op_model, calibration)
+    save_model(folder, crowded, fitted.metadata)
+    model, _ = load_model(folder)
+    assert model.calibration == calibration
+    np.testing.assert_array_equal(model.predict_ms(networks), crowded.predict_ms(networks))
 
 
 def test_versions_and_measured_figures_stand_in_the_file(
@@ -194,6 +214,7 @@ def test_a_stale_model_has_to_be_fitted_anew(
         lambda body: body["ops_ms"].update({"no op": 1.0}),
         lambda body: body["ops_ms"].update({"linear/8/out=2": -1.0}),
         lambda body: body["calibration"].update(slope="steep"),
+        lambda body: body["calibration"].update(pivot_sum_ms=[0.1, 0.2, 0.3]),
         lambda body: body["metadata"].pop("target"),
         lambda body: body["regressors"]["mbconv"].update(sha256="../../etc"),
         lambda body: body["regressors"].update(unheard_of=body["regressors"]["mbconv"]),
@@ -204,6 +225,32 @@ def test_contents_that_no_model_has_are_refused(
 ) -> None:
     forge(folder, change)
     with pytest.raises(InputError):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("slope", "nan"),
+        ("per_op_ms", "inf"),
+        ("crowding", "nan"),
+        ("pivot_megabytes", [0.1, "-inf"]),
+        ("latency_low_ms", "nan"),
+    ],
+)
+def test_a_calibration_that_is_not_finite_is_refused(
+    folder: Path, name: str, value: object
+) -> None:
+    forge(folder, lambda body: body["calibration"].update({name: value}))
+    with pytest.raises(InputError, match="not finite"):
+        load_model(folder)
+
+
+def test_a_number_too_large_to_be_one_is_refused(folder: Path) -> None:
+    forge(folder, lambda body: body["calibration"].update(crowding=0.125))
+    path = folder / "model.json"
+    path.write_text(path.read_text().replace('"crowding": 0.125', '"crowding": 1e999'))
+    with pytest.raises(InputError, match="1e999"):
         load_model(folder)
 
 

@@ -21,6 +21,7 @@ from profiler.protocol import Protocol
 from profiler.quality import summarise
 from profiler.storage.claims import Wanted, Worker
 from profiler.storage.database import MeasurementStore
+from profiler.visit import Visit
 
 TARGET = Target.make("fake", "abacus", {})
 HERE = Environment.of({"beads": "10"})
@@ -177,7 +178,7 @@ def test_a_store_that_is_gone_does_not_hide_why(postgres: Server) -> None:
         with claims(store) as mine:
             mine.take(jobs(1), MOST, ignore)
             postgres.stop()
-            mine.add_visit("op0", 0, [1.0])
+            mine.add_visit("op0", 0, Visit((1.0,)))
 
     try:
         with pytest.raises(StoreError, match="what was stored is safe"):

@@ -5,16 +5,21 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 import pytest
 
+from devices.base import LoadedModel
 from devices.errors import DeviceError, MeasurementError
 from profiler.events import Event, RoundEnded, Visited
 from profiler.measure import measure_rounds
 from profiler.protocol import Protocol
+from profiler.quality import interval_error
+from profiler.reference import Reference
+from profiler.visit import PLAIN, Scale, Series, Visit
 
 QUIET = Protocol(warmup_runs=2, timed_runs=3, min_rounds=4, max_rounds=9, target_error=0.01)
 
@@ -46,28 +51,42 @@ class Bench:
     def __init__(self, **scripts: Iterable[float | BaseException]) -> None:
         self.log: list[str] = []
         self.models = {name: Scripted(name, self.log, s) for name, s in scripts.items()}
-        self.visits: dict[str, list[list[float]]] = {}
-        self.kept: list[tuple[str, int, list[float]]] = []
+        self.series: dict[str, Series] = {}
+        self.kept: list[tuple[str, int, Visit]] = []
         self.failed: list[tuple[str, str]] = []
         self.events: list[Event] = []
+        self.scale = PLAIN
 
     def run(
         self,
         protocol: Protocol = QUIET,
         seed: int = 0,
-        keep: Callable[[str, int, list[float]], None] | None = None,
-        models: Mapping[str, Scripted] | None = None,
+        keep: Callable[[str, int, Visit], None] | None = None,
+        models: Mapping[str, LoadedModel] | None = None,
+        reference: LoadedModel | None = None,
+        nominal_ms: float | None = None,
     ) -> Bench:
-        measure_rounds(
+        self.scale = measure_rounds(
             self.models if models is None else models,
-            self.visits,
+            self.series,
             protocol,
             np.random.default_rng(seed),
-            keep=keep or (lambda key, number, samples: self.kept.append((key, number, samples))),
+            reference=None if reference is None else Reference(reference),
+            nominal_ms=nominal_ms,
+            keep=keep or (lambda key, number, visit: self.kept.append((key, number, visit))),
             on_failure=lambda key, reason: self.failed.append((key, reason)),
             on_event=self.events.append,
         )
         return self
+
+    @property
+    def visits(self) -> dict[str, int]:
+        """Number of visits of each model."""
+        return {key: len(series) for key, series in self.series.items()}
+
+    @property
+    def ended(self) -> list[RoundEnded]:
+        return [event for event in self.events if isinstance(event, RoundEnded)]
 
     @property
     def rounds(self) -> list[list[str]]:
@@ -84,6 +103,11 @@ def noisy() -> Iterable[float]:
     return itertools.cycle([1.0, 2.0])
 
 
+def before(*times_ms: float) -> Series:
+    """Visits of an earlier run."""
+    return Series([Visit((value,)) for value in times_ms])
+
+
 def many(count: int) -> dict[str, Iterable[float | BaseException]]:
     return {f"model{i}": constant() for i in range(count)}
 
@@ -97,7 +121,7 @@ def test_every_model_is_visited_once_a_round() -> None:
 def test_a_visit_has_the_warm_up_and_runs_of_the_protocol() -> None:
     bench = Bench(a=constant()).run()
     assert set(bench.models["a"].asked) == {(2, 3)}
-    assert all(samples == [1.0] * 3 for samples in bench.visits["a"])
+    assert set(bench.series["a"].visits) == {Visit((1.0, 1.0, 1.0))}
 
 
 def test_the_order_is_new_in_every_round() -> None:
@@ -121,31 +145,31 @@ def test_each_position_in_a_round_falls_to_every_model() -> None:
 
 def test_a_quiet_run_ends_after_the_least_rounds() -> None:
     bench = Bench(a=constant(), b=constant()).run()
-    assert {len(visits) for visits in bench.visits.values()} == {QUIET.min_rounds}
+    assert bench.visits == dict.fromkeys("ab", QUIET.min_rounds)
 
 
 def test_a_noisy_run_ends_after_the_most_rounds() -> None:
     bench = Bench(a=noisy(), b=noisy()).run()
-    assert {len(visits) for visits in bench.visits.values()} == {QUIET.max_rounds}
+    assert bench.visits == dict.fromkeys("ab", QUIET.max_rounds)
 
 
-def test_a_run_ends_as_soon_as_it_is_quiet() -> None:
-    # The medians of the halves agree once the even half holds two quiet visits beside the loud one.
-    script = [1.0, 2.0, *itertools.repeat(1.0, 20)]
-    bench = Bench(a=script).run()
-    ended = [event for event in bench.events if isinstance(event, RoundEnded)]
-    assert QUIET.min_rounds < ended[-1].round < QUIET.max_rounds
-    assert ended[-1].split_half_error <= QUIET.target_error
-    asked = [event.split_half_error for event in ended[QUIET.min_rounds - 1 : -1]]
-    assert asked
-    assert all(error > QUIET.target_error for error in asked)
+def test_a_model_is_measured_until_its_interval_is_narrow() -> None:
+    # A loud visit on either side lies outside the interval once there are enough others.
+    protocol = Protocol(min_rounds=4, max_rounds=40, target_error=0.01)
+    bench = Bench(a=[1.1, 0.9, *itertools.repeat(1.0, 38)]).run(protocol)
+    values = bench.series["a"].values_ms(PLAIN)
+    assert protocol.min_rounds < len(values) < protocol.max_rounds
+    assert interval_error(values) <= protocol.target_error
+    asked = [interval_error(values[:n]) for n in range(protocol.min_rounds, len(values))]
+    assert all(error > protocol.target_error for error in asked)
 
 
-def test_the_stop_rule_looks_at_all_models_together() -> None:
+def test_the_noisy_ones_go_on_without_the_quiet_ones() -> None:
     quiet = {f"quiet{i}": constant() for i in range(9)}
-    bench = Bench(loud=itertools.cycle([1.0, 1.02]), **quiet).run()
-    # 2 % of one model in ten are 0.2 % of the run.
-    assert len(bench.visits["loud"]) == QUIET.min_rounds
+    bench = Bench(loud=noisy(), **quiet).run()
+    assert bench.visits == {"loud": QUIET.max_rounds, **dict.fromkeys(quiet, QUIET.min_rounds)}
+    models = [event.models for event in bench.ended]
+    assert models == [10] * QUIET.min_rounds + [1] * (QUIET.max_rounds - QUIET.min_rounds)
 
 
 def test_a_run_lasts_at_least_as_long_as_the_protocol_says() -> None:
@@ -158,17 +182,17 @@ def test_a_run_lasts_at_least_as_long_as_the_protocol_says() -> None:
 def test_a_noisy_run_ends_when_its_time_is_over() -> None:
     protocol = Protocol(min_rounds=3, max_rounds=10**6, max_seconds=0.0)
     bench = Bench(a=noisy()).run(protocol)
-    assert len(bench.visits["a"]) == protocol.min_rounds
+    assert bench.visits == {"a": protocol.min_rounds}
 
 
 def test_every_visit_is_kept_before_the_next_begins() -> None:
     bench = Bench(**many(3))
     kept: list[str] = []
 
-    def keep(key: str, number: int, samples: list[float]) -> None:
+    def keep(key: str, number: int, visit: Visit) -> None:
         kept.append(key)
         assert kept == bench.log
-        assert number == len(bench.visits[key])
+        assert number == len(bench.series[key])
 
     bench.run(keep=keep)
     assert len(kept) == 3 * QUIET.min_rounds
@@ -183,15 +207,15 @@ def test_visits_are_told_after_they_are_kept() -> None:
 
 def test_rounds_are_told_with_their_error() -> None:
     bench = Bench(a=itertools.cycle([1.0, 3.0]), b=constant()).run()
-    ended = [event for event in bench.events if isinstance(event, RoundEnded)]
-    assert [event.round for event in ended] == list(range(1, QUIET.max_rounds + 1))
-    assert {event.models for event in ended} == {2}
-    assert ended[-1].split_half_error == pytest.approx(0.5)
+    assert [event.round for event in bench.ended] == list(range(1, QUIET.max_rounds + 1))
+    # What is measured well enough still counts in the error of the run.
+    assert bench.ended[-1].models == 1
+    assert bench.ended[-1].split_half_error == pytest.approx(0.5)
 
 
 def test_what_lags_behind_catches_up_first() -> None:
     bench = Bench(a=constant(), b=constant(), c=constant())
-    bench.visits = {"a": [[1.0]] * 3, "b": [[1.0]]}
+    bench.series = {"a": before(1.0, 1.0, 1.0), "b": before(1.0)}
     bench.run()
     assert bench.log[0] == "c"
     assert sorted(bench.log[1:3]) == ["b", "c"]
@@ -204,14 +228,14 @@ def test_what_lags_behind_catches_up_first() -> None:
 
 def test_what_has_enough_is_not_visited_again() -> None:
     bench = Bench(a=constant(), b=constant())
-    bench.visits = {key: [[1.0]] * QUIET.min_rounds for key in "ab"}
+    bench.series = {key: before(*[1.0] * QUIET.min_rounds) for key in "ab"}
     assert bench.run().log == []
 
 
 def test_noisy_visits_of_before_count_in_the_stop_rule() -> None:
-    bench = Bench(a=noisy())
-    bench.visits = {"a": [[1.0], [2.0]] * 3}
-    assert len(bench.run().visits["a"]) == QUIET.max_rounds
+    bench = Bench(a=constant())
+    bench.series = {"a": before(*[1.0, 2.0] * 3)}
+    assert bench.run().visits == {"a": QUIET.max_rounds}
 
 
 def test_nothing_to_measure_ends_at_once() -> None:
@@ -224,8 +248,7 @@ def test_a_model_that_fails_is_left_out_and_told_once() -> None:
     bench = Bench(bad=[1.0, trouble], good=constant()).run()
     assert bench.failed == [("bad", "bad cannot run: too large")]
     assert bench.log.count("bad") == 2
-    assert len(bench.visits["bad"]) == 1
-    assert len(bench.visits["good"]) == QUIET.min_rounds
+    assert bench.visits == {"bad": 1, "good": QUIET.min_rounds}
 
 
 def test_where_all_fail_measuring_ends() -> None:
@@ -234,9 +257,11 @@ def test_where_all_fail_measuring_ends() -> None:
     assert len(bench.log) == 3
 
 
-def test_a_failing_model_does_not_disturb_the_stop_rule() -> None:
+def test_a_model_that_failed_does_not_count_in_the_error_of_the_run() -> None:
     bench = Bench(bad=[1.0, 9.0, 1.0, MeasurementError("bad")], good=constant()).run()
-    assert len(bench.visits["good"]) == QUIET.min_rounds
+    assert bench.visits["good"] == QUIET.min_rounds
+    assert bench.ended[2].split_half_error > 0.5
+    assert bench.ended[3].split_half_error == 0.0
 
 
 def test_the_callers_models_stay_as_they_were() -> None:
@@ -283,3 +308,78 @@ def test_no_garbage_is_collected_in_timed_runs_and_the_collector_is_put_back(
         bench.run(models={"a": Watching("a", bench.log, itertools.chain([1.0], after))})
     assert gc.isenabled() == enabled
     assert {entry for entry in bench.log if entry != "a"} == {"False"}
+
+
+# The reference
+
+
+def test_without_a_reference_visits_are_as_timed() -> None:
+    bench = Bench(a=constant()).run(nominal_ms=0.5)
+    assert bench.scale == PLAIN
+    assert not bench.series["a"].references_ms
+
+
+def test_the_reference_is_timed_between_any_two_visits() -> None:
+    bench = Bench(**many(3))
+    bench.run(reference=Scripted("reference", bench.log, constant()))
+    a_round = 3 + 4
+    assert len(bench.log) == QUIET.min_rounds * a_round
+    for start in range(0, len(bench.log), a_round):
+        assert bench.log[start : start + a_round : 2] == ["reference"] * 4
+        assert sorted(bench.log[start + 1 : start + a_round : 2]) == sorted(bench.models)
+
+
+def test_a_visit_has_the_reference_just_before_and_just_after() -> None:
+    bench = Bench(**many(3))
+    bench.run(reference=Scripted("reference", bench.log, itertools.count(1.0)))
+    # Four timings a round; what is after one visit is before the next.
+    first = [(1.0, 2.0), (2.0, 3.0), (3.0, 4.0), (5.0, 6.0), (6.0, 7.0)]
+    assert [visit.reference_ms for _, _, visit in bench.kept[:5]] == first
+
+
+class Drifting:
+    """A model on a machine that is slower and faster by 40 %, in step with what else is timed."""
+
+    def __init__(self, steps: Iterator[int], latency_ms: float) -> None:
+        self._steps = steps
+        self._latency_ms = latency_ms
+
+    def time_ms(self, *, warmup: int, runs: int) -> list[float]:
+        return [self._latency_ms * (1 + 0.4 * math.sin(next(self._steps) / 50))] * runs
+
+    def close(self) -> None:
+        raise AssertionError("the loop does not own the models")
+
+
+LONG = Protocol(min_rounds=12, max_rounds=40, target_error=0.01)
+
+
+def drifting(with_reference: bool, nominal_ms: float | None = None) -> Bench:
+    steps = itertools.count()
+    models = {f"model{i}": Drifting(steps, i + 1.0) for i in range(4)}
+    reference = Drifting(steps, 0.5) if with_reference else None
+    return Bench().run(LONG, models=models, reference=reference, nominal_ms=nominal_ms)
+
+
+def test_a_drift_that_the_reference_shares_is_no_noise() -> None:
+    assert set(drifting(with_reference=False).visits.values()) == {LONG.max_rounds}
+    assert set(drifting(with_reference=True).visits.values()) == {LONG.min_rounds}
+
+
+def test_the_error_of_a_round_is_that_at_one_speed() -> None:
+    error = drifting(with_reference=True).ended[-1].split_half_error
+    assert error < 0.1 * drifting(with_reference=False).ended[-1].split_half_error
+
+
+def test_visits_are_brought_to_the_speed_that_is_asked_for() -> None:
+    bench = drifting(with_reference=True, nominal_ms=0.5)
+    assert bench.scale == Scale(1.0, 0.5)
+    for i in range(4):
+        values = bench.series[f"model{i}"].values_ms(bench.scale)
+        assert values == pytest.approx([i + 1.0] * len(values), rel=0.01)
+
+
+def test_by_default_that_is_the_speed_in_the_middle_of_the_run() -> None:
+    bench = drifting(with_reference=True)
+    references = [value for each in bench.series.values() for value in each.references_ms]
+    assert bench.scale.nominal_ms == float(np.median(references))

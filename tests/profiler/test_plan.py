@@ -15,6 +15,7 @@ from profiler.plan import Plan, make_plan
 from profiler.protocol import Protocol
 from profiler.quality import summarise
 from profiler.storage.database import MeasurementStore
+from profiler.visit import Visit
 
 TARGET = Target.make("cpu", "onnxruntime", {})
 HERE = Environment.of({"chip": "A"})
@@ -63,7 +64,7 @@ def test_what_is_stored_is_skipped(store: MeasurementStore) -> None:
 
 
 def test_what_was_interrupted_is_to_do(store: MeasurementStore) -> None:
-    store.add_visit(begin(store, "a"), 0, [1.0])
+    store.add_visit(begin(store, "a"), 0, Visit((1.0,)))
     assert todo(plan(store, "a")) == ["a"]
 
 

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from profiler.quality import (
+    SOUND,
+    Summary,
+    interval_error,
     median_interval,
-    run_split_half_error,
     split_half_difference,
     split_half_error,
     summarise,
@@ -107,15 +109,56 @@ def test_noisier_values_have_a_larger_difference() -> None:
 
 
 def test_the_error_of_a_run_is_the_mean_over_its_models() -> None:
-    visits_ms = {"one": [[1.0, 9.0], [3.0]], "two": [[2.0], [2.0, 5.0]]}
-    assert run_split_half_error(visits_ms) == pytest.approx(0.5)
+    differences = (split_half_difference(values) for values in ([1.0, 3.0], [2.0, 2.0]))
+    assert split_half_error(differences) == pytest.approx(0.5)
 
 
 def test_what_has_no_halves_yet_does_not_count() -> None:
     assert split_half_error([math.nan, 0.25]) == 0.25
-    assert run_split_half_error({"one": [[1.0], [1.0]], "new": [], "once": [[1.0]]}) == 0.0
     assert math.isnan(split_half_error([]))
     assert math.isnan(split_half_error([math.nan]))
+
+
+@pytest.mark.parametrize(
+    ("values", "error"),
+    [
+        ([2.0], 0.0),
+        ([1.0, 1.0, 1.0], 0.0),
+        ([1.0, 3.0], 0.5),
+        ([0.9, 1.0, 1.1], 0.1),
+        # Of nine values the outermost two are outside.
+        ([0.1, 0.9, 1.0, 1.0, 1.0, 1.0, 1.0, 1.1, 9.0], 0.1),
+    ],
+)
+def test_the_interval_error_is_half_the_width_relative_to_the_median(
+    values: list[float], error: float
+) -> None:
+    assert interval_error(values) == pytest.approx(error)
+
+
+@given(
+    st.lists(LATENCIES, min_size=1, max_size=40),
+    st.integers(-10, 10),
+    st.randoms(use_true_random=False),
+)
+def test_the_interval_error_depends_neither_on_the_order_nor_on_the_unit(
+    values: list[float], power: int, random: Random
+) -> None:
+    scaled = [value * 2.0**power for value in values]
+    random.shuffle(scaled)
+    assert interval_error(scaled) == pytest.approx(interval_error(values))
+
+
+def test_more_visits_make_the_interval_error_smaller() -> None:
+    generator = np.random.default_rng(0)
+    few, many = (
+        statistics.fmean(
+            interval_error(row.tolist()) for row in generator.lognormal(sigma=0.05, size=(200, n))
+        )
+        for n in (12, 192)
+    )
+    # As the square root of their number, or nearly so.
+    assert 3 < few / many < 6
 
 
 def test_a_visit_counts_with_its_fastest_run() -> None:
@@ -125,6 +168,42 @@ def test_a_visit_counts_with_its_fastest_run() -> None:
     assert summary.spread == pytest.approx(1.0 / 2.0)
     assert summary.split_half == pytest.approx((2.5 - 2.0) / 2.25)
     assert (summary.visits, summary.runs) == (3, 7)
+
+
+def test_a_visit_counts_with_the_latency_it_is_given() -> None:
+    summary = summarise([[3.0, 1.0], [9.0, 2.0], [4.0]], values_ms=[10.0, 30.0, 20.0])
+    assert (summary.median_ms, summary.ci_low_ms, summary.ci_high_ms) == (20.0, 10.0, 30.0)
+    assert summary.spread == pytest.approx(10.0 / 20.0)
+    assert summary.split_half == pytest.approx((30.0 - 15.0) / 22.5)
+    # The runs are those that were timed.
+    assert (summary.visits, summary.runs) == (3, 5)
+
+
+@given(VISITS)
+def test_by_default_that_is_the_fastest_run(visits_ms: list[list[float]]) -> None:
+    assert summarise(visits_ms) == summarise(visits_ms, [min(visit) for visit in visits_ms])
+
+
+@pytest.mark.parametrize(
+    ("findings", "text"),
+    [(None, None), ((), SOUND), (("few",), "few"), (("noisy", "drift"), "noisy drift")],
+)
+def test_the_columns_of_a_summary_have_findings_as_words(
+    findings: tuple[str, ...] | None, text: str | None
+) -> None:
+    summary = Summary(2.0, 1.5, 2.5, 0.1, 0.01, 12, 60, 0.5, 0.25, findings)
+    assert summary.to_columns() == {
+        "median_ms": 2.0,
+        "ci_low_ms": 1.5,
+        "ci_high_ms": 2.5,
+        "spread": 0.1,
+        "split_half": 0.01,
+        "visits": 12,
+        "runs": 60,
+        "exponent": 0.5,
+        "nominal_ms": 0.25,
+        "findings": text,
+    }
 
 
 def test_one_visit_has_a_latency_but_no_halves() -> None:

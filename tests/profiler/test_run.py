@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from random import Random
+from typing import Any, Self
 
 import pytest
 import torch
@@ -23,12 +25,14 @@ from devices.errors import (
     MeasurementError,
     MissingEntryError,
 )
+from devices.health import Counters
 from devices.target import Target
 from profiler.builders.export import GraphWriter, emit
 from profiler.events import Event, Failed, Prepared, RoundEnded, Visited, Waiting
 from profiler.jobs import Job
 from profiler.protocol import Protocol
 from profiler.quality import summarise
+from profiler.reference import reference_job
 from profiler.run import ProfileResult, measure_now, profile
 from profiler.storage.claims import Wanted, Worker
 from profiler.storage.database import MeasurementStore
@@ -36,6 +40,7 @@ from profiler.storage.database import MeasurementStore
 TARGET = Target.make("fake", "abacus", {})
 PROTOCOL = Protocol(warmup_runs=1, timed_runs=2, min_rounds=3, max_rounds=3)
 KEYS = ("a", "b", "c")
+REFERENCE = reference_job().key
 
 
 class FakeModel:
@@ -44,11 +49,11 @@ class FakeModel:
         self._key = key
 
     def time_ms(self, *, warmup: int, runs: int) -> list[float]:
-        self._device.visits.append(self._key)
+        self._device.visited(self._key)
         trouble = self._device.trouble_at_visit.get(self._key)
         if trouble is not None:
             raise trouble
-        return [self._device.latency_ms.get(self._key, 1.0)] * runs
+        return [self._device.time_ms(self._key) for _ in range(runs)]
 
     def close(self) -> None:
         self._device.open_models.discard(self._key)
@@ -72,9 +77,20 @@ class FakeDevice:
         self.trouble_at_load = dict(trouble_at_load or {})
         self.trouble_at_visit = dict(trouble_at_visit or {})
         self.visits: list[str] = []
+        self.references = 0
         self.loaded: list[Artifact] = []
         self.open_models: set[str] = set()
         self.most_open = 0
+
+    def visited(self, key: str) -> None:
+        """Note what is timed; the reference, which stands beside the jobs, apart from them."""
+        if key == REFERENCE:
+            self.references += 1
+        else:
+            self.visits.append(key)
+
+    def time_ms(self, key: str) -> float:
+        return self.latency_ms.get(key, 1.0)
 
     def artifact_format(self, runtime: str) -> str:
         return "onnx"
@@ -86,9 +102,10 @@ class FakeDevice:
         assert artifact.path.exists()
         if artifact.key in self.trouble_at_load:
             raise self.trouble_at_load[artifact.key]
-        self.loaded.append(artifact)
+        if artifact.key != REFERENCE:
+            self.loaded.append(artifact)
         self.open_models.add(artifact.key)
-        self.most_open = max(self.most_open, len(self.open_models))
+        self.most_open = max(self.most_open, len(self.open_models - {REFERENCE}))
         return FakeModel(self, artifact.key)
 
     def close(self) -> None:
@@ -137,9 +154,19 @@ class Bench:
     def stored(self, key: str, device: FakeDevice) -> list[list[float]]:
         """The stored visits of a key."""
         environment = device.environment(TARGET)
-        return self.store.visits_ms(
-            self.store.begin(key, "op", TARGET, environment, PROTOCOL, None)
-        )
+        measurement_id = self.store.begin(key, "op", TARGET, environment, PROTOCOL, None)
+        return [list(visit.samples_ms) for visit in self.store.visits(measurement_id)]
+
+    def rows(self, device: FakeDevice) -> dict[str, dict[str, Any]]:
+        """Finished measurements by key."""
+        found = self.store.measurements(TARGET, device.environment(TARGET).id)
+        return {row["key"]: row for row in found}
+
+    def references(self, key: str, device: FakeDevice) -> list[tuple[float, ...]]:
+        """The reference beside each stored visit of a key."""
+        environment = device.environment(TARGET)
+        measurement_id = self.store.begin(key, "op", TARGET, environment, PROTOCOL, None)
+        return [visit.reference_ms for visit in self.store.visits(measurement_id)]
 
     def statuses(self, device: FakeDevice) -> dict[str, str]:
         return self.store.statuses(TARGET, device.environment(TARGET), PROTOCOL)
@@ -204,7 +231,7 @@ def test_a_second_run_measures_nothing(bench: Bench) -> None:
     bench.run(FakeDevice())
     device = FakeDevice()
     result = bench.run(device)
-    assert (device.loaded, device.visits, bench.events) == ([], [], [])
+    assert (device.loaded, device.visits, bench.events, device.references) == ([], [], [], 0)
     assert (result.planned, result.stored_before) == (3, 3)
     assert (result.measured, result.failed) == ({}, {})
     assert math.isnan(result.split_half_error)
@@ -413,6 +440,148 @@ def test_a_target_the_device_refuses_ends_the_run(bench: Bench) -> None:
     broken = {key: InputError("threads=99", "this machine has 2 cores") for key in KEYS}
     with pytest.raises(InputError, match="threads=99"):
         bench.run(FakeDevice(trouble_at_load=broken))
+
+
+# The reference
+
+
+def test_the_reference_is_timed_beside_every_visit_and_is_no_row(bench: Bench) -> None:
+    device = FakeDevice(latency_ms={REFERENCE: 0.25})
+    result = bench.run(device)
+    assert set(result.measured) == set(bench.statuses(device)) == set(KEYS)
+    assert {key: bench.references(key, device) for key in KEYS} == {
+        key: [(0.25, 0.25)] * 3 for key in KEYS
+    }
+    assert {row["nominal_ms"] for row in bench.rows(device).values()} == {0.25}
+    assert device.references == 3 * 4
+    assert device.open_models == set()
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [ArtifactError("no"), MeasurementError("no"), MissingEntryError("not recorded")],
+    ids=lambda trouble: type(trouble).__name__,
+)
+def test_a_device_that_refuses_the_reference_is_measured_as_it_is(
+    bench: Bench, trouble: LutierError
+) -> None:
+    device = FakeDevice(trouble_at_load={REFERENCE: trouble})
+    result = bench.run(device)
+    assert (set(result.measured), result.failed) == (set(KEYS), {})
+    assert set(bench.statuses(device)) == set(KEYS)
+    assert bench.references("a", device) == [()] * 3
+    rows = bench.rows(device).values()
+    assert {(row["exponent"], row["nominal_ms"]) for row in rows} == {(0.0, None)}
+
+
+class DriftingDevice(FakeDevice):
+    """A machine that is slower and faster by 40 %, around ``slowness`` times its usual latency."""
+
+    def __init__(self, slowness: float = 1.0) -> None:
+        super().__init__(latency_ms={"a": 1.0, "b": 2.0, "c": 3.0, REFERENCE: 0.5})
+        self._slowness = slowness
+        self._steps = itertools.count()
+
+    def time_ms(self, key: str) -> float:
+        wave = 1 + 0.4 * math.sin(next(self._steps) / 50)
+        return self._slowness * wave * super().time_ms(key)
+
+
+LONG = Protocol(warmup_runs=1, timed_runs=2, min_rounds=24, max_rounds=24)
+
+
+def test_latencies_of_a_later_run_are_those_at_the_speed_of_the_first(bench: Bench) -> None:
+    usual, slow = DriftingDevice(), DriftingDevice(slowness=1.5)
+    first = bench.run(usual, jobs("a", "b"), protocol=LONG).measured
+    later = bench.run(slow, jobs("c"), protocol=LONG).measured
+    assert {summary.exponent for summary in (*first.values(), *later.values())} == {1.0}
+    (nominal_ms,) = {summary.nominal_ms for summary in (*first.values(), *later.values())}
+    assert nominal_ms is not None
+    assert nominal_ms == bench.rows(usual)["c"]["nominal_ms"]
+    # All three are as much slower than usual as the reference.
+    speed = first["a"].median_ms / 1.0
+    assert speed == pytest.approx(nominal_ms / 0.5, rel=0.02)
+    assert first["b"].median_ms == pytest.approx(2.0 * speed, rel=0.02)
+    assert later["c"].median_ms == pytest.approx(3.0 * speed, rel=0.02)
+
+
+# What a network is made of
+
+
+def test_the_ops_of_a_carrier_are_stored_with_it(bench: Bench) -> None:
+    carrier = Job("net", "carrier", lambda: nn.Linear(2, 2), (2,), ops=("a", "b", "a"))
+    device = FakeDevice()
+    bench.run(device, [*jobs("a"), carrier, Job.of_call()])
+    assert {key: (row["role"], row["ops"]) for key, row in bench.rows(device).items()} == {
+        "a": ("op", None),
+        "net": ("carrier", "a b a"),
+        "call": ("call", None),
+    }
+
+
+# What the rules find
+
+
+class NoisyDevice(FakeDevice):
+    """Every run takes longer by chance, and the machine tells what else happened on it.
+
+    Args:
+        noise: relative.
+        totals: what :meth:`counters` answers, one by one; ``None`` where it does not tell.
+    """
+
+    def __init__(self, noise: float, totals: Sequence[Counters | None] = (None, None)) -> None:
+        super().__init__()
+        self._noise = noise
+        self._random = Random(0)
+        self._totals = iter(totals)
+
+    def time_ms(self, key: str) -> float:
+        noise = 0.0 if key == REFERENCE else self._noise
+        return self._random.lognormvariate(0.0, noise)
+
+    def counters(self) -> Counters | None:
+        return next(self._totals)
+
+
+def found(bench: Bench, device: FakeDevice, protocol: Protocol = LONG) -> str:
+    """What is stored of the findings of one op, which are also those of the result."""
+    summary = bench.run(device, jobs("a"), protocol=protocol).measured["a"]
+    findings = bench.rows(device)["a"]["findings"]
+    assert findings == summary.to_columns()["findings"]
+    return str(findings)
+
+
+def test_a_quiet_measurement_is_found_sound(bench: Bench) -> None:
+    assert found(bench, NoisyDevice(0.005)) == "sound"
+
+
+def test_a_measurement_of_few_visits_is_found_to_be_one(bench: Bench) -> None:
+    assert found(bench, NoisyDevice(0.005), PROTOCOL) == "few"
+
+
+def test_a_noisy_measurement_is_found_to_be_one(bench: Bench) -> None:
+    assert "noisy" in found(bench, NoisyDevice(0.3)).split()
+
+
+@pytest.mark.parametrize(
+    ("later", "findings"),
+    [
+        (Counters(10.0, 5.0, 5.0, 0), "sound"),
+        (Counters(10.0, 15.0, 5.0, 0), "busy"),
+        (Counters(10.0, 5.0, 5.0, 3), "throttled"),
+        (None, "sound"),
+    ],
+    ids=["quiet", "busy", "hot", "silent"],
+)
+def test_what_else_happened_on_the_machine_is_found(
+    bench: Bench, later: Counters | None, findings: str
+) -> None:
+    device = NoisyDevice(0.005, [Counters(0.0, 0.0, 0.0, 0), later])
+    assert found(bench, device) == findings
+
+
+# Measuring now
 
 
 def now(device: FakeDevice, *keys: str) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +21,9 @@ from profiler.ops import OpSpec
 from profiler.protocol import Protocol
 from profiler.quality import summarise
 from profiler.storage.database import MeasurementStore
+from profiler.storage.portable import PortableRow
 from profiler.table import COLUMNS, LatencyTable
+from profiler.visit import Visit
 
 TARGET = Target.make("cpu", "onnxruntime", {})
 HERE = Environment.of({"chip": "A"})
@@ -28,6 +31,7 @@ CONV = OpSpec.parse("conv/3x8x8/out=8,kernel=3")
 WIDE = OpSpec.parse("conv/3x8x8/out=16,kernel=3")
 LINEAR = OpSpec.parse("linear/64/out=10")
 FREE = OpSpec.parse("identity/8x8x8/")
+SHOWN = {*COLUMNS, "latency_ms"}
 
 
 @pytest.fixture
@@ -45,10 +49,14 @@ def measure(
     environment: Environment = HERE,
     protocol: Protocol | None = None,
     target: Target = TARGET,
+    ops: Sequence[OpSpec] = (),
+    findings: tuple[str, ...] | None = None,
 ) -> None:
     """Store a finished measurement with one run a visit."""
-    measurement_id = store.begin(key, role, target, environment, protocol or Protocol(), "0" * 64)
-    store.finish(measurement_id, summarise([[value] for value in visits_ms]))
+    protocol, keys = protocol or Protocol(), [spec.key for spec in ops]
+    measurement_id = store.begin(key, role, target, environment, protocol, "0" * 64, keys)
+    summary = replace(summarise([[value] for value in visits_ms]), findings=findings)
+    store.finish(measurement_id, summary)
 
 
 @pytest.fixture
@@ -83,7 +91,8 @@ def test_free_ops_cost_nothing_and_are_always_there(table: LatencyTable) -> None
 
 def test_what_is_not_finished_is_not_in_it(store: MeasurementStore) -> None:
     measure(store, CONV.key, [1.0, 1.0])
-    store.add_visit(store.begin(WIDE.key, "op", TARGET, HERE, Protocol(), None), 0, [1.0])
+    unfinished = store.begin(WIDE.key, "op", TARGET, HERE, Protocol(), None)
+    store.add_visit(unfinished, 0, Visit((1.0,)))
     store.fail(store.begin(LINEAR.key, "op", TARGET, HERE, Protocol(), None), "broken")
     assert set(LatencyTable.load(store, TARGET).ops) == {CONV}
 
@@ -122,6 +131,73 @@ def test_of_two_protocols_the_later_measurement_counts(store: MeasurementStore) 
     table = LatencyTable.load(store, TARGET)
     assert table.ops == {CONV: 2.0}
     assert list(table.frame["protocol_id"]) == [Protocol().id]
+
+
+# Ops in a network
+
+
+@pytest.fixture
+def carried(store: MeasurementStore) -> LatencyTable:
+    """Ops of 1 and 3 ms and a call of 0.5 ms; a network of both that takes 1.5 ms."""
+    measure(store, CONV.key, [1.0, 1.0])
+    measure(store, LINEAR.key, [3.0, 3.0])
+    measure(store, "call", [0.5, 0.5], role="call")
+    measure(store, "carrier:1", [1.5, 1.5], role="carrier", ops=[CONV, LINEAR])
+    measure(store, "mobile:1-2-3", [10.0, 10.0], role="network")
+    return LatencyTable.load(store, TARGET)
+
+
+def test_the_latency_of_an_op_is_its_share_of_the_carriers(carried: LatencyTable) -> None:
+    assert carried.ops == {CONV: pytest.approx(0.25), LINEAR: pytest.approx(1.25)}
+    assert carried.latency_ms(CONV) == carried.ops[CONV]
+
+
+def test_what_ops_take_alone_is_kept(carried: LatencyTable) -> None:
+    assert carried.alone == {CONV: 1.0, LINEAR: 3.0}
+
+
+def test_without_carriers_ops_take_what_they_take_alone(table: LatencyTable) -> None:
+    assert table.carriers == {}
+    assert table.ops == table.alone
+
+
+def test_carriers_and_calls_are_neither_ops_nor_networks(carried: LatencyTable) -> None:
+    assert carried.carriers == {"carrier:1": 1.5}
+    assert carried.networks == {"mobile:1-2-3": 10.0}
+    assert len(carried) == 2
+
+
+def test_the_frame_has_both_latencies_of_an_op(carried: LatencyTable) -> None:
+    rows = carried.frame.set_index("key")
+    assert dict(rows["median_ms"]) == {
+        CONV.key: 1.0,
+        LINEAR.key: 3.0,
+        "call": 0.5,
+        "carrier:1": 1.5,
+        "mobile:1-2-3": 10.0,
+    }
+    # What is no op takes what was measured.
+    assert dict(rows["latency_ms"]) == {
+        **dict(rows["median_ms"]),
+        CONV.key: carried.latency_ms(CONV),
+        LINEAR.key: carried.latency_ms(LINEAR),
+    }
+    assert rows.loc["carrier:1", "ops"] == f"{CONV.key} {LINEAR.key}"
+
+
+def test_the_digest_changes_with_a_carrier(carried: LatencyTable, store: MeasurementStore) -> None:
+    measure(store, "carrier:2", [9.0, 9.0], role="carrier", ops=[CONV])
+    assert LatencyTable.load(store, TARGET).digest != carried.digest
+
+
+def test_a_table_of_rows_from_elsewhere_shares_its_carriers_too(
+    carried: LatencyTable, store: MeasurementStore
+) -> None:
+    rows = store.portable_rows(TARGET, HERE.id)
+    table = LatencyTable.from_rows(str(TARGET), HERE, rows)
+    assert (table.ops, table.alone) == (carried.ops, carried.alone)
+    assert table.carriers == carried.carriers
+    assert table.digest == carried.digest
 
 
 # What is missing
@@ -229,7 +305,7 @@ def test_a_table_of_given_figures_holds_them(latencies_ms: dict[OpSpec, float]) 
     assert table.ops == latencies_ms
     assert all(table.latency_ms(spec) == value for spec, value in latencies_ms.items())
     assert table.networks == {}
-    assert tuple(table.frame.columns) == COLUMNS
+    assert tuple(table.frame.columns) == (*COLUMNS, "latency_ms")
 
 
 def test_a_free_op_given_a_figure_still_costs_nothing() -> None:
@@ -240,9 +316,9 @@ def test_a_free_op_given_a_figure_still_costs_nothing() -> None:
 
 def test_changing_the_frame_changes_a_copy(table: LatencyTable) -> None:
     frame = table.frame
-    frame["median_ms"] = 0.0
+    frame["median_ms"] = frame["latency_ms"] = 0.0
     assert table.latency_ms(CONV) == 1.0
-    assert table.frame["median_ms"].min() > 0
+    assert table.frame[["median_ms", "latency_ms"]].min().min() > 0
 
 
 # Its quality
@@ -269,6 +345,52 @@ def test_a_row_whose_quality_is_not_known_is_read(store: MeasurementStore) -> No
     assert not table.is_trustworthy
 
 
+def judged(*findings: str | None) -> LatencyTable:
+    """A quiet table, a row for each text of findings."""
+    rows = [
+        PortableRow(f"linear/{i}/out=10", "op", 1.0, split_half=0.0, findings=text)
+        for i, text in enumerate(findings, start=1)
+    ]
+    return LatencyTable.from_rows(str(TARGET), HERE, rows)
+
+
+def test_rows_are_counted_by_what_was_found() -> None:
+    table = judged("sound", "noisy", "few noisy", None, "noisy drift")
+    assert table.findings == {"noisy": 3, "few": 1, "drift": 1}
+    assert table.to_dict()["findings"] == table.findings
+
+
+def test_what_was_found_is_counted_from_the_store(store: MeasurementStore) -> None:
+    measure(store, CONV.key, [1.0, 1.0], findings=())
+    measure(store, LINEAR.key, [1.0, 1.0], findings=("few", "busy"))
+    table = LatencyTable.load(store, TARGET)
+    assert table.findings == {"few": 1, "busy": 1}
+    assert table.doubtful == 0.5
+
+
+@pytest.mark.parametrize(
+    ("findings", "share"),
+    [
+        ([], 0.0),
+        ([None, None], 0.0),
+        (["sound", "sound"], 0.0),
+        (["sound", "noisy"], 0.5),
+        # What was not judged is neither sound nor doubtful.
+        ([None, "few noisy"], 1.0),
+    ],
+)
+def test_rows_that_a_rule_objects_to_are_doubtful(findings: list[str | None], share: float) -> None:
+    assert judged(*findings).doubtful == share
+
+
+@pytest.mark.parametrize(("doubtful", "trusted"), [(0, True), (1, True), (2, False)])
+def test_a_table_of_many_doubtful_rows_is_not_trusted(doubtful: int, trusted: bool) -> None:
+    table = judged(*["drift"] * doubtful, *["sound"] * (20 - doubtful))
+    assert table.split_half_error == 0.0
+    assert table.is_trustworthy == trusted
+    assert table.to_dict()["trustworthy"] == trusted
+
+
 # Shown
 
 
@@ -288,7 +410,7 @@ def test_it_is_valid_json(table: LatencyTable) -> None:
     assert document["environment"] == {"chip": "A"}
     assert document["digest"] == table.digest
     row = document["rows"][0]
-    assert set(row) == set(COLUMNS)
+    assert set(row) == SHOWN
     assert (row["key"], row["median_ms"], row["visits"]) == (CONV.key, 1.0, 4)
     assert pd.Timestamp(row["finished_at"]) == table.frame["finished_at"][0]
 
@@ -299,8 +421,8 @@ def test_what_is_not_known_is_null() -> None:
     document = table.to_dict()
     assert document["split_half_error"] is None
     (row,) = document["rows"]
-    known = {"key": CONV.key, "role": "op", "median_ms": 1.0}
-    assert row == {**dict.fromkeys(COLUMNS), **known}
+    known = {"key": CONV.key, "role": "op", "median_ms": 1.0, "latency_ms": 1.0}
+    assert row == {**dict.fromkeys(SHOWN), **known}
 
 
 def test_an_empty_table_is_valid_json_too() -> None:

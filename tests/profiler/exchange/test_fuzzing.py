@@ -9,6 +9,7 @@ import csv
 import io
 import json
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
 import hypothesis
@@ -23,14 +24,33 @@ from profiler.exchange import json_file, mit_yaml, parquet
 from profiler.exchange.importing import READERS, read_table
 from profiler.exchange.source import Source
 from profiler.ops import OpSpec, kinds
-from profiler.storage.portable import PortableRow
+from profiler.storage.portable import PortableRow, PortableVisit
+from profiler.table import LatencyTable
+from profiler.visit import Visit
 
 FUZZ = hypothesis.settings.get_profile("exchange")
 TARGET = Target.parse("a/b?threads=1")
+VISIT = PortableVisit(datetime(2026, 1, 2, 3, 4, 5), (0.5, 0.75), (0.25, 0.25))
 ROWS = [
-    PortableRow("linear/64/out=10", "op", 0.25, 0.2, 0.3, 0.01, 0.02, 12, 60, {"warmup_runs": 2}),
-    PortableRow("global_avg_pool/64x8x8/", "op", 0.5),
+    PortableRow(
+        "linear/64/out=10",
+        "op",
+        0.25,
+        0.2,
+        0.3,
+        0.01,
+        0.02,
+        12,
+        60,
+        0.5,
+        0.25,
+        "few noisy",
+        protocol={"warmup_runs": 2},
+    ),
+    PortableRow("global_avg_pool/64x8x8/", "op", 0.5, findings="sound", recorded=(VISIT, VISIT)),
     PortableRow("mobile-tiny:000000000", "network", 3.5),
+    PortableRow("call", "call", 0.125),
+    PortableRow("net", "carrier", 2.5, ops="linear/64/out=10 global_avg_pool/64x8x8/"),
 ]
 HERE = Environment.of({"chip": "A"})
 CSV = b"key,median_ms,visits\nlinear/64/out=10,0.5,3\nconv/3x8x8/out=4;kernel=3,1e3,\n"
@@ -95,9 +115,18 @@ def attempt(file_format: str, data: bytes) -> None:
         return
     outcomes[file_format, "a table"] += 1
     report = table.report
+    LatencyTable.from_rows("a/b", HERE, table.screened.rows).to_dict()
     for row in table.screened.rows:
         assert 0 < row.median_ms < float("inf")
-        assert row.role == "network" or OpSpec.parse(row.key).key == row.key
+        assert row.role in ("op", "network", "carrier", "call")
+        assert row.role != "op" or OpSpec.parse(row.key).key == row.key
+        assert row.nominal_ms is None or 0 < row.nominal_ms < float("inf")
+        assert row.exponent is None or 0 <= row.exponent < float("inf")
+        assert row.findings is None or len(row.findings) <= 200
+        assert all(OpSpec.parse(key).key == key for key in (row.ops or "").split())
+        for visit in row.recorded:
+            # What the store takes it gives back.
+            Visit.from_columns(list(visit.samples_ms), list(visit.reference_ms))
     keys = [row.key for row in table.screened.rows]
     assert len(set(keys)) == len(keys)
     assert all(listed.reason for listed in (*report.rejected, *report.unmapped))
@@ -236,14 +265,22 @@ key_texts = st.one_of(
 )
 
 
+runs = st.lists(st.lists(st.floats(0, 1e6), max_size=2), min_size=1, max_size=2)
 nearly_right = st.lists(
     st.fixed_dictionaries(
         {"key": st.sampled_from(KEYS) | key_texts, "median_ms": st.floats(1e-6, 1e6) | cells},
         optional={
-            "role": st.sampled_from(["op", "network", "", "layer"]),
+            "role": st.sampled_from(["op", "network", "carrier", "call", "", "layer"]),
             "ci_low_ms": st.floats(0, 1e6) | cells,
             "ci_high_ms": st.floats(0, 1e6) | cells,
             "visits": st.integers(-1, 50) | cells,
+            "exponent": st.floats(0, 2) | cells,
+            "nominal_ms": st.floats(0, 1e6) | cells,
+            "findings": st.sampled_from(["sound", "few noisy", "Noisy", "a" * 30]) | cells,
+            "ops": st.lists(st.sampled_from(KEYS) | key_texts, max_size=3).map(" ".join) | cells,
+            "visits_ms": runs | cells,
+            "visits_at": st.lists(st.datetimes().map(str), min_size=1, max_size=2) | cells,
+            "references_ms": runs | cells,
             "finished_at": st.datetimes().map(str) | cells,
         },
     ),

@@ -112,6 +112,28 @@ def test_what_is_exported_comes_back_with_the_same_values(
     assert back.report.derived == written.derived
 
 
+@pytest.mark.parametrize("file_format", ["proxylessnas", "once-for-all"])
+def test_what_is_exported_is_what_ops_take_in_a_network(
+    file_format: str,
+    carried_rows: list[PortableRow],
+    target: Target,
+    machine: Environment,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "lut.yaml"
+    written = export_table(path, file_format, str(target), machine, carried_rows)
+    assert "in a network" in path.read_text().splitlines()[0]
+    unmapped = {listed.key: listed.reason for listed in written.unmapped}
+    for key in ("call", "mobile-tiny:carrier"):
+        assert unmapped[key] == "the format has no whole networks"
+    table = LatencyTable.from_rows(str(target), machine, carried_rows)
+    assert table.ops != table.alone
+    back = read_table(Source.read(path), file_format, target=PIXEL).screened.rows
+    assert {row.key: row.median_ms for row in back} == {
+        spec.key: value for spec, value in table.ops.items() if spec.key not in unmapped
+    }
+
+
 def test_the_file_has_what_the_code_of_proxylessnas_asks_for(
     rows: list[PortableRow], target: Target, machine: Environment, tmp_path: Path
 ) -> None:

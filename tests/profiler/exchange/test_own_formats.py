@@ -14,6 +14,7 @@ from devices.target import Target
 from profiler.exchange.exporting import export_table
 from profiler.exchange.importing import import_table, read_table
 from profiler.exchange.source import Source
+from profiler.ops import OpSpec
 from profiler.storage.database import MeasurementStore
 from profiler.storage.portable import PortableRow
 from profiler.table import LatencyTable
@@ -70,6 +71,149 @@ def test_an_imported_table_can_be_used_and_is_marked(
     assert {row.protocol["imported_from"] for row in stored} == {file_format}
 
 
+@pytest.mark.parametrize("file_format", OWN)
+def test_a_table_with_carriers_gives_the_same_latencies_elsewhere(
+    file_format: str,
+    carried_rows: list[PortableRow],
+    target: Target,
+    machine: Environment,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "table"
+    assert export_table(path, file_format, str(target), machine, carried_rows).count == 10
+    back = read_table(Source.read(path), file_format)
+    assert (back.report.rejected, back.report.unmapped) == ((), ())
+    here = LatencyTable.from_rows(str(target), machine, carried_rows)
+    there = LatencyTable.from_rows(str(target), machine, back.screened.rows)
+    assert there.ops == here.ops != here.alone
+    assert (there.alone, there.carriers) == (here.alone, here.carriers)
+    assert (there.findings, there.digest) == (here.findings, here.digest)
+
+
+@pytest.mark.parametrize("file_format", ["json", "parquet"])
+def test_the_reference_beside_each_visit_travels(
+    file_format: str,
+    rows: list[PortableRow],
+    target: Target,
+    machine: Environment,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "table"
+    bare = replace(rows[1], recorded=tuple(replace(v, reference_ms=()) for v in rows[1].recorded))
+    export_table(path, file_format, str(target), machine, [rows[0], bare])
+    back = read_table(Source.read(path), file_format).screened.rows
+    references = [[visit.reference_ms for visit in row.recorded] for row in back]
+    assert references == [[(0.1 / 3, 1 / 70)] * 2, [()] * 2]
+
+
+@pytest.mark.parametrize("file_format", ["json", "parquet"])
+def test_a_reference_is_in_the_unit_of_the_file(
+    file_format: str,
+    rows: list[PortableRow],
+    target: Target,
+    machine: Environment,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "table"
+    export_table(path, file_format, str(target), machine, rows[:1])
+    (row,) = read_table(Source.read(path), file_format, unit="us").screened.rows
+    assert row.nominal_ms == 0.2 / 3 / 1000
+    assert [visit.reference_ms for visit in row.recorded] == [(0.1 / 3 / 1000, 1 / 70 / 1000)] * 2
+    # How much of a drift is shared is no time.
+    assert row.exponent == rows[0].exponent
+
+
+def test_json_of_before_there_was_a_reference_is_read(
+    rows: list[PortableRow], target: Target, machine: Environment, tmp_path: Path
+) -> None:
+    path = tmp_path / "table.json"
+    export_table(path, "json", str(target), machine, rows[:1])
+    document = json.loads(path.read_text())
+    for name in ("exponent", "nominal_ms", "findings", "ops", "references_ms"):
+        del document["rows"][0][name]
+    path.write_text(json.dumps(document))
+    (row,) = read_table(Source.read(path), "json").screened.rows
+    assert (row.exponent, row.nominal_ms, row.findings, row.ops) == (None,) * 4
+    assert [visit.samples_ms for visit in row.recorded] == [
+        visit.samples_ms for visit in rows[0].recorded
+    ]
+    assert [visit.reference_ms for visit in row.recorded] == [()] * 2
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"exponent": -0.5}, "exponent: negative"),
+        ({"exponent": "steep"}, "exponent: not a number"),
+        ({"nominal_ms": 0}, "nominal_ms: zero"),
+        ({"nominal_ms": "nan"}, "nominal_ms: nan is not a latency"),
+        ({"findings": "Noisy"}, "findings: not names of rules"),
+        ({"findings": "noisy  drift"}, "findings: not names of rules"),
+        ({"findings": " ".join(["noisy"] * 10)}, "findings: not names of rules"),
+        ({"findings": "x" * 21}, "findings: not names of rules"),
+        ({"findings": "noisy; DROP TABLE visits"}, "findings: not names of rules"),
+        ({"findings": ["noisy"]}, "findings: not names of rules"),
+        ({"findings": 3}, "findings: not names of rules"),
+        ({"ops": "warp/3x8x8/speed=9"}, "ops: unknown kind of op 'warp'"),
+        ({"ops": "linear/64/out=10 linear/64"}, "ops: "),
+        ({"ops": ["linear/64/out=10"]}, "ops: not keys of ops"),
+        ({"ops": 3}, "ops: not keys of ops"),
+        ({"ops": "linear/64/out=10 " * 20_000}, "ops: not keys of ops"),
+        ({"references_ms": [[0.5, 0.5]]}, "references_ms: not as many as visits"),
+        ({"references_ms": 0.5}, "references_ms: not as many as visits"),
+        ({"references_ms": [0.5, 0.5]}, "references_ms: not lists of runs"),
+        ({"references_ms": "ab"}, "references_ms: not lists of runs"),
+        ({"references_ms": [[0.5, 0.0], [0.5, 0.5]]}, "references_ms: zero"),
+        ({"references_ms": [[0.5, -1.0], [0.5, 0.5]]}, "references_ms: negative"),
+        ({"references_ms": [[0.5, "fast"], [0.5, 0.5]]}, "references_ms: not a number"),
+        ({"references_ms": [[0.5, None], [0.5, 0.5]]}, "references_ms: no value"),
+        ({"visits_ms": [[-1.0], [1.0]]}, "visits_ms: negative"),
+        ({"visits_ms": [["fast"], [1.0]]}, "visits_ms: not a number"),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_a_row_whose_quality_or_runs_are_broken_is_rejected(
+    change: dict[str, object],
+    reason: str,
+    rows: list[PortableRow],
+    target: Target,
+    machine: Environment,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "table.json"
+    export_table(path, "json", str(target), machine, rows[:2])
+    document = json.loads(path.read_text())
+    document["rows"][0] |= change
+    path.write_text(json.dumps(document))
+    back = read_table(Source.read(path), "json")
+    assert [row.key for row in back.screened.rows] == [rows[1].key]
+    (rejected,) = back.report.rejected
+    assert rejected.key == rows[0].key
+    assert rejected.reason.startswith(reason)
+
+
+def test_the_ops_of_a_carrier_are_read_as_the_store_has_them(target: Target) -> None:
+    keys = ("linear/64/out=10", "conv/3x8x8/out=4,kernel=3")
+    ops = "   ".join(keys)
+    source = text_of("key,role,median_ms,ops", f'net,carrier,1.5,"{ops}"')
+    (row,) = read_table(source, "csv", target=target).screened.rows
+    assert row.ops == " ".join(OpSpec.parse(key).key for key in keys) != ops
+
+
+@pytest.mark.parametrize("role", ["network", "carrier", "call"])
+def test_what_is_no_op_may_have_any_name(role: str, target: Target) -> None:
+    (row,) = read_table(
+        text_of("key,role,median_ms", f"net:1,{role},1.5"), "csv", target=target
+    ).screened.rows
+    assert (row.key, row.role) == ("net:1", role)
+
+
+def test_a_role_that_is_not_known_is_unmapped(target: Target) -> None:
+    source = text_of("key,role,median_ms", "net:1,layer,1.5")
+    (unmapped,) = read_table(source, "csv", target=target).report.unmapped
+    assert unmapped.reason == "role 'layer': must be op, network, carrier or call"
+
+
 def test_a_table_that_others_wrote_needs_two_columns(target: Target) -> None:
     source = text_of("key,latency_ms", '"linear/64/out=10",0.5', "linear/32/out=10,0.25")
     back = read_table(source, "csv", target=target)
@@ -79,6 +223,7 @@ def test_a_table_that_others_wrote_needs_two_columns(target: Target) -> None:
     ]
     row = back.screened.rows[0]
     assert (row.ci_low_ms, row.spread, row.split_half, row.visits, row.runs) == (None,) * 5
+    assert (row.exponent, row.nominal_ms, row.findings, row.ops) == (None,) * 4
     assert back.environment.to_dict()["imported"] == f"table.csv sha256:{source.sha256}"
 
 

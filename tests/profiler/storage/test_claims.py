@@ -14,6 +14,7 @@ from profiler.protocol import Protocol
 from profiler.quality import summarise
 from profiler.storage.claims import ClaimBook, Wanted, Worker
 from profiler.storage.database import MeasurementStore
+from profiler.visit import Visit
 
 TARGET = Target.make("cpu", "onnxruntime", {})
 HERE = Environment.of({"chip": "A"})
@@ -41,6 +42,11 @@ def join(
     book = store.claim_book(worker, seconds)
     book.sign_on()
     return book
+
+
+def samples_ms(store: MeasurementStore, measurement_id: int) -> list[list[float]]:
+    """The timed runs of each stored visit."""
+    return [list(visit.samples_ms) for visit in store.visits(measurement_id)]
 
 
 def wanted(keys: str) -> list[Wanted]:
@@ -113,33 +119,33 @@ def test_only_who_holds_a_measurement_writes_it(store: MeasurementStore) -> None
     one = join(store, "one")
     join(store, "other")
     measurement_id = one.take(wanted("a"), everything).ids["a"]
-    assert store.add_visit(measurement_id, 0, [1.0], worker="one")
-    assert not store.add_visit(measurement_id, 1, [9.0], worker="other")
+    assert store.add_visit(measurement_id, 0, Visit((1.0,)), worker="one")
+    assert not store.add_visit(measurement_id, 1, Visit((9.0,)), worker="other")
     assert not store.finish(measurement_id, SUMMARY, worker="other")
     assert not store.fail(measurement_id, "broken", worker="other")
-    assert store.visits_ms(measurement_id) == [[1.0]]
+    assert samples_ms(store, measurement_id) == [[1.0]]
     assert store.statuses(TARGET, HERE, PROTOCOL) == {"a": "measuring"}
 
 
 def test_who_is_silent_is_taken_over_with_the_visits(store: MeasurementStore) -> None:
     one, other = join(store, "one", seconds=0.01), join(store, "other")
     measurement_id = one.take(wanted("a"), everything).ids["a"]
-    store.add_visit(measurement_id, 0, [1.0], worker="one")
+    store.add_visit(measurement_id, 0, Visit((1.0,)), worker="one")
     expire(one)
     assert other.take(wanted("a"), everything).ids == {"a": measurement_id}
-    assert not store.add_visit(measurement_id, 1, [9.0], worker="one")
-    assert store.visits_ms(measurement_id) == [[1.0]]
+    assert not store.add_visit(measurement_id, 1, Visit((9.0,)), worker="one")
+    assert samples_ms(store, measurement_id) == [[1.0]]
     # Back to life it is known again, without what it had.
     one.renew()
     assert other.processes() == {"one": "process of one"}
-    assert not store.add_visit(measurement_id, 1, [9.0], worker="one")
+    assert not store.add_visit(measurement_id, 1, Visit((9.0,)), worker="one")
 
 
 def test_who_was_silent_and_was_not_missed_goes_on(store: MeasurementStore) -> None:
     one = join(store, "one", seconds=0.01)
     measurement_id = one.take(wanted("a"), everything).ids["a"]
     expire(one)
-    assert store.add_visit(measurement_id, 0, [1.0], worker="one")
+    assert store.add_visit(measurement_id, 0, Visit((1.0,)), worker="one")
 
 
 def test_a_sign_of_life_keeps_the_claims(store: MeasurementStore) -> None:
@@ -174,15 +180,15 @@ def test_who_was_left_with_nothing_counts_as_waiting(store: MeasurementStore) ->
     one.give_back([ids["b"], ids["c"]])
     assert list(other.take(wanted("abc"), everything).ids) == ["b", "c"]
     assert one.waiting() == 0
-    assert store.add_visit(ids["a"], 0, [1.0], worker="one")
-    assert not store.add_visit(ids["b"], 0, [1.0], worker="one")
+    assert store.add_visit(ids["a"], 0, Visit((1.0,)), worker="one")
+    assert not store.add_visit(ids["b"], 0, Visit((1.0,)), worker="one")
 
 
 def test_nobody_gives_back_what_is_anothers(store: MeasurementStore) -> None:
     one, other = join(store, "one"), join(store, "other")
     ids = one.take(wanted("a"), everything).ids
     other.give_back(ids.values())
-    assert store.add_visit(ids["a"], 0, [1.0], worker="one")
+    assert store.add_visit(ids["a"], 0, Visit((1.0,)), worker="one")
 
 
 def test_many_take_at_once_and_none_gets_what_another_has(store: MeasurementStore) -> None:

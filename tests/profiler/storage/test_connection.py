@@ -22,11 +22,17 @@ from profiler.protocol import Protocol
 from profiler.storage.connection import Database, utc_now
 from profiler.storage.database import MeasurementStore
 from profiler.storage.schema import ProtocolRow, VisitRow
+from profiler.visit import Visit
 
 
 def begin(store: MeasurementStore) -> int:
     target, environment = Target.make("cpu", "onnxruntime", {}), Environment.of({"chip": "A"})
     return store.begin("op", "op", target, environment, Protocol(), None)
+
+
+def samples_ms(store: MeasurementStore, measurement_id: int) -> list[list[float]]:
+    """The timed runs of each stored visit."""
+    return [list(visit.samples_ms) for visit in store.visits(measurement_id)]
 
 
 # URLs
@@ -137,8 +143,8 @@ def test_a_dropped_connection_is_opened_again(postgres: Server) -> None:
         measurement_id = begin(store)
         for number in range(3):
             postgres.hang_up()
-            store.add_visit(measurement_id, number, [1.0])
-        assert store.visits_ms(measurement_id) == [[1.0]] * 3
+            store.add_visit(measurement_id, number, Visit((1.0,)))
+        assert samples_ms(store, measurement_id) == [[1.0]] * 3
 
 
 def test_a_server_that_restarts_is_waited_for(postgres: Server) -> None:
@@ -148,22 +154,22 @@ def test_a_server_that_restarts_is_waited_for(postgres: Server) -> None:
         restart = threading.Timer(0.5, postgres.start)
         restart.start()
         try:
-            store.add_visit(measurement_id, 0, [1.0])
+            store.add_visit(measurement_id, 0, Visit((1.0,)))
         finally:
             restart.join()
-        assert store.visits_ms(measurement_id) == [[1.0]]
+        assert samples_ms(store, measurement_id) == [[1.0]]
 
 
 def test_a_server_that_stays_away_loses_nothing(postgres: Server) -> None:
     with MeasurementStore(postgres.new_database(), reconnect_seconds=0) as store:
         measurement_id = begin(store)
-        store.add_visit(measurement_id, 0, [1.0])
+        store.add_visit(measurement_id, 0, Visit((1.0,)))
         with postgres.stopped(), pytest.raises(StoreError) as caught:
-            store.add_visit(measurement_id, 1, [1.0])
+            store.add_visit(measurement_id, 1, Visit((1.0,)))
         assert len(str(caught.value).splitlines()) == 1
         assert "what was stored is safe" in str(caught.value)
         assert "Try: the same command once the server is back" in str(caught.value)
-        assert store.visits_ms(measurement_id) == [[1.0]]
+        assert samples_ms(store, measurement_id) == [[1.0]]
 
 
 def test_a_server_that_hangs_up_half_way_keeps_nothing_of_it(postgres: Server) -> None:
@@ -181,7 +187,7 @@ def test_a_server_that_hangs_up_half_way_keeps_nothing_of_it(postgres: Server) -
 
         with pytest.raises(StoreError, match="what was stored is safe"):
             write_and_hang_up()
-        assert store.visits_ms(measurement_id) == []
+        assert samples_ms(store, measurement_id) == []
     database.close()
 
 
@@ -224,7 +230,7 @@ def test_a_full_disk_is_said_and_keeps_what_was_stored(tmp_path: Path, small_dis
     def fill(store: MeasurementStore, measurement_id: int) -> None:
         nonlocal stored
         for number in range(1000):
-            store.add_visit(measurement_id, number, [1.25] * 200)
+            store.add_visit(measurement_id, number, Visit((1.25,) * 200))
             stored += 1
 
     with MeasurementStore(f"sqlite:///{tmp_path / 'lutier.db'}") as store:
@@ -237,7 +243,7 @@ def test_a_full_disk_is_said_and_keeps_what_was_stored(tmp_path: Path, small_dis
         )
         assert "Try: free some space" in str(caught.value)
         assert stored > 0
-        assert store.visits_ms(measurement_id) == [[1.25] * 200] * stored
+        assert samples_ms(store, measurement_id) == [[1.25] * 200] * stored
 
 
 # Readers and writers
@@ -247,11 +253,11 @@ def test_reading_waits_for_no_writer(store_url: str) -> None:
     database = Database(store_url)
     with MeasurementStore(store_url) as store:
         measurement_id = begin(store)
-        store.add_visit(measurement_id, 0, [1.0])
+        store.add_visit(measurement_id, 0, Visit((1.0,)))
         with database.writing() as connection:
             connection.execute(sa.delete(VisitRow))
-            assert store.visits_ms(measurement_id) == [[1.0]]
-        assert store.visits_ms(measurement_id) == []
+            assert samples_ms(store, measurement_id) == [[1.0]]
+        assert samples_ms(store, measurement_id) == []
     database.close()
 
 

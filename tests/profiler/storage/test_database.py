@@ -6,8 +6,10 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +19,8 @@ from devices.target import Target
 from profiler.protocol import Protocol
 from profiler.quality import Summary, summarise
 from profiler.storage.database import MeasurementStore
+from profiler.storage.schema import VisitRow
+from profiler.visit import Visit
 
 TARGET = Target.make("cpu", "onnxruntime", {})
 HERE = Environment.of({"chip": "A", "cores": "2"})
@@ -41,6 +45,11 @@ def begin(
     return store.begin(key, "op", target, environment, protocol, sha256)
 
 
+def samples_ms(store: MeasurementStore, measurement_id: int) -> list[list[float]]:
+    """The timed runs of each stored visit."""
+    return [list(visit.samples_ms) for visit in store.visits(measurement_id)]
+
+
 def done(store: MeasurementStore, key: str, value_ms: float = 1.0, target: Target = TARGET) -> None:
     measurement_id = begin(store, key, target=target)
     store.finish(measurement_id, summarise([[value_ms], [value_ms]]))
@@ -48,10 +57,33 @@ def done(store: MeasurementStore, key: str, value_ms: float = 1.0, target: Targe
 
 def test_visits_come_back_in_order(store: MeasurementStore) -> None:
     measurement_id = begin(store)
-    assert store.visits_ms(measurement_id) == []
+    assert samples_ms(store, measurement_id) == []
     for number, samples in enumerate([[1.5, 0.1], [2.0], [1 / 3, 1e-9]]):
-        store.add_visit(measurement_id, number, samples)
-    assert store.visits_ms(measurement_id) == [[1.5, 0.1], [2.0], [1 / 3, 1e-9]]
+        store.add_visit(measurement_id, number, Visit(tuple(samples)))
+    assert samples_ms(store, measurement_id) == [
+        [1.5, 0.1],
+        [2.0],
+        [1 / 3, 1e-9],
+    ]
+
+
+def test_a_visit_comes_back_with_the_reference_beside_it(store: MeasurementStore) -> None:
+    measurement_id = begin(store)
+    visits = [Visit((1.5, 0.1), (1 / 3, 0.25)), Visit((2.0,))]
+    for number, visit in enumerate(visits):
+        store.add_visit(measurement_id, number, visit)
+    assert store.visits(measurement_id) == visits
+
+
+def test_a_damaged_visit_is_a_store_error(store: MeasurementStore, store_url: str) -> None:
+    measurement_id = begin(store)
+    store.add_visit(measurement_id, 0, Visit((1.0,)))
+    engine = sa.create_engine(store_url)
+    with engine.begin() as connection:
+        connection.execute(sa.update(VisitRow).values(samples_ms=["fast"]))
+    engine.dispose()
+    with pytest.raises(StoreError, match="a visit in the store is damaged"):
+        store.visits(measurement_id)
 
 
 def test_what_was_begun_is_found_again(store: MeasurementStore) -> None:
@@ -82,9 +114,45 @@ def test_a_finished_measurement_has_every_figure(store: MeasurementStore) -> Non
     assert row["started_at"] <= row["finished_at"]
 
 
+@pytest.mark.parametrize(
+    ("findings", "stored"),
+    [(None, None), ((), "sound"), (("few",), "few"), (("few", "noisy"), "few noisy")],
+)
+def test_what_the_rules_found_is_stored_as_words(
+    store: MeasurementStore, findings: tuple[str, ...] | None, stored: str | None
+) -> None:
+    summary = replace(summarise([[2.0], [2.0]]), exponent=1.25, nominal_ms=0.5, findings=findings)
+    store.finish(begin(store), summary)
+    (row,) = store.measurements(TARGET, HERE.id)
+    assert (row["exponent"], row["nominal_ms"], row["findings"]) == (1.25, 0.5, stored)
+
+
+def test_the_ops_of_a_carrier_are_kept(store: MeasurementStore) -> None:
+    for ops in (("a", "b", "a"), ()):
+        measurement_id = store.begin("net", "carrier", TARGET, HERE, PROTOCOL, None, ops)
+    store.finish(measurement_id, summarise([[1.0]]))
+    (row,) = store.measurements(TARGET, HERE.id)
+    assert (row["role"], row["ops"]) == ("carrier", "a b a")
+
+
+def test_the_nominal_speed_is_that_of_the_first_measurement(store: MeasurementStore) -> None:
+    def nominal_ms(protocol: Protocol = PROTOCOL) -> float | None:
+        return store.nominal_ms(TARGET, HERE, protocol)
+
+    done(store, "without a reference")
+    assert nominal_ms() is None
+    ids = {key: begin(store, key) for key in "ab"}
+    other = begin(store, "a", protocol=Protocol(timed_runs=9))
+    for measurement_id, value in ((other, 9.0), (ids["b"], 0.5), (ids["a"], 0.25)):
+        store.finish(measurement_id, replace(summarise([[1.0]]), nominal_ms=value))
+    assert nominal_ms() == 0.5
+    assert nominal_ms(Protocol(timed_runs=9)) == 9.0
+    assert store.nominal_ms(TARGET, Environment.of({"chip": "B"}), PROTOCOL) is None
+
+
 def test_only_finished_measurements_are_in_the_table(store: MeasurementStore) -> None:
     done(store, "finished")
-    store.add_visit(begin(store, "half way"), 0, [1.0])
+    store.add_visit(begin(store, "half way"), 0, Visit((1.0,)))
     store.fail(begin(store, "failed"), "too large")
     assert [row["key"] for row in store.measurements(TARGET, HERE.id)] == ["finished"]
     assert store.targets() == {str(TARGET): 1}
@@ -116,8 +184,8 @@ def test_a_failed_measurement_is_opened_again(store: MeasurementStore) -> None:
 def test_all_samples_are_those_of_finished_measurements_in_order(store: MeasurementStore) -> None:
     for key, finished in (("b", True), ("a", True), ("half way", False)):
         measurement_id = begin(store, key)
-        store.add_visit(measurement_id, 1, [3.0])
-        store.add_visit(measurement_id, 0, [1.0, 2.0])
+        store.add_visit(measurement_id, 1, Visit((3.0,)))
+        store.add_visit(measurement_id, 0, Visit((1.0, 2.0)))
         if finished:
             store.finish(measurement_id, summarise([[1.0, 2.0], [3.0]]))
     assert store.all_samples_ms(TARGET, HERE.id) == {
@@ -158,24 +226,24 @@ def test_any_key_samples_and_facts_come_back_as_they_were(
     with MeasurementStore("sqlite://") as store:
         measurement_id = begin(store, key, environment=environment)
         for number, samples in enumerate(visits):
-            store.add_visit(measurement_id, number, samples)
+            store.add_visit(measurement_id, number, Visit(tuple(samples)))
         store.finish(measurement_id, summarise([[1.0]]))
-        assert store.visits_ms(measurement_id) == visits
+        assert samples_ms(store, measurement_id) == visits
         assert store.statuses(TARGET, environment, PROTOCOL) == {key: "done"}
         assert store.environments(TARGET) == [environment]
 
 
 def test_a_visit_that_is_there_is_not_overwritten(store: MeasurementStore) -> None:
     measurement_id = begin(store)
-    store.add_visit(measurement_id, 0, [1.0])
+    store.add_visit(measurement_id, 0, Visit((1.0,)))
     with pytest.raises(StoreError, match="refused a row"):
-        store.add_visit(measurement_id, 0, [2.0])
-    assert store.visits_ms(measurement_id) == [[1.0]]
+        store.add_visit(measurement_id, 0, Visit((2.0,)))
+    assert samples_ms(store, measurement_id) == [[1.0]]
 
 
 def test_a_visit_of_nothing_is_refused(store: MeasurementStore) -> None:
     with pytest.raises(StoreError, match=r"(?i)foreign key"):
-        store.add_visit(99, 0, [1.0])
+        store.add_visit(99, 0, Visit((1.0,)))
 
 
 WORKER = """
@@ -186,6 +254,7 @@ from devices.target import Target
 from profiler.protocol import Protocol
 from profiler.quality import summarise
 from profiler.storage.database import MeasurementStore
+from profiler.visit import Visit
 name, urls = sys.argv[1], sys.argv[2:]
 print("ready", flush=True)
 sys.stdin.readline()
@@ -195,7 +264,7 @@ for url in urls:
             id = store.begin(f"{name} {key}", "op", Target.parse("cpu/onnxruntime"),
                              Environment.of({"chip": "A", "cores": "2"}), Protocol(), None)
             for number in range(10):
-                store.add_visit(id, number, [1.0, 2.0])
+                store.add_visit(id, number, Visit((1.0, 2.0)))
             store.finish(id, summarise([[1.0]] * 10))
 """
 
@@ -240,8 +309,8 @@ def test_a_reader_sees_what_a_writer_has_returned_from(
     measurement_id = begin(store)
     with MeasurementStore(store_url) as reader:
         for number in range(3):
-            store.add_visit(measurement_id, number, [float(number)])
-            assert len(reader.visits_ms(measurement_id)) == number + 1
+            store.add_visit(measurement_id, number, Visit((float(number),)))
+            assert len(reader.visits(measurement_id)) == number + 1
 
 
 def test_what_was_stored_is_there_when_opened_again(store_url: str) -> None:

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from profiler.protocol import Protocol
 from profiler.quality import summarise
 from profiler.storage.database import MeasurementStore
 from profiler.storage.versions import SCHEMA_VERSIONS
+from profiler.visit import Visit
 
 if TYPE_CHECKING:
     from postgres_server import Server
@@ -47,6 +49,11 @@ def path(tmp_path: Path) -> Path:
 
 def begin(store: MeasurementStore) -> int:
     return store.begin("op", "op", TARGET, HERE, Protocol(), None)
+
+
+def samples_ms(store: MeasurementStore, measurement_id: int) -> list[list[float]]:
+    """The timed runs of each stored visit."""
+    return [list(visit.samples_ms) for visit in store.visits(measurement_id)]
 
 
 def query(path: Path, sql: str) -> list[tuple[object, ...]]:
@@ -208,9 +215,9 @@ def test_a_store_that_is_damaged_while_open_is_a_store_error(path: Path) -> None
         begin(store)
         change(path, "DROP TABLE visits")
         with pytest.raises(StoreError, match="no such table: visits"):
-            store.visits_ms(1)
+            store.visits(1)
         with pytest.raises(StoreError, match="no such table: visits"):
-            store.add_visit(1, 0, [1.0])
+            store.add_visit(1, 0, Visit((1.0,)))
 
 
 def crash(path: Path, crashed: Path) -> None:
@@ -220,9 +227,10 @@ def crash(path: Path, crashed: Path) -> None:
     # A small cache: pages reach the file, and their old contents the journal, before the commit.
     connection.execute("PRAGMA cache_size=1")
     connection.execute("BEGIN")
+    insert = "INSERT INTO visits (measurement_id, number, samples_ms, measured_at)"
     for i in range(200):
         row = (1, i + 1, "[1.0" + ", 1.0" * 50 + "]", "")
-        connection.execute("INSERT INTO visits VALUES (?, ?, ?, ?)", row)
+        connection.execute(f"{insert} VALUES (?, ?, ?, ?)", row)
     for suffix in ("", "-journal"):
         shutil.copy(f"{path}{suffix}", f"{crashed}{suffix}")
     connection.execute("ROLLBACK")
@@ -232,11 +240,11 @@ def crash(path: Path, crashed: Path) -> None:
 def test_an_interrupted_write_is_undone_when_a_store_is_opened(tmp_path: Path, path: Path) -> None:
     crashed = tmp_path / "crashed.db"
     with MeasurementStore(url_of(path)) as store:
-        store.add_visit(begin(store), 0, [1.0])
+        store.add_visit(begin(store), 0, Visit((1.0,)))
     crash(path, crashed)
     assert Path(f"{crashed}-journal").stat().st_size > 0
     with MeasurementStore(url_of(crashed)) as store:
-        assert store.visits_ms(1) == [[1.0]]
+        assert samples_ms(store, 1) == [[1.0]]
     assert query(crashed, "PRAGMA integrity_check") == [("ok",)]
 
 
@@ -323,8 +331,11 @@ def tables(url: str) -> set[str]:
     return names
 
 
-def test_an_older_store_is_brought_up_to_date_and_keeps_its_rows(store_url: str) -> None:
-    migrate_to(store_url, "0001")
+@pytest.mark.parametrize("version", SCHEMA_VERSIONS[:-1])
+def test_an_older_store_is_brought_up_to_date_and_keeps_its_rows(
+    store_url: str, version: str
+) -> None:
+    migrate_to(store_url, version)
     execute(
         store_url,
         "INSERT INTO environments VALUES"  # noqa: S608
@@ -336,9 +347,29 @@ def test_an_older_store_is_brought_up_to_date_and_keeps_its_rows(store_url: str)
         "INSERT INTO visits VALUES (7, 0, '[1.5]', '2026-01-01')",
     )
     with MeasurementStore(store_url) as store:
-        assert [row["median_ms"] for row in store.measurements(TARGET, HERE.id)] == [1.5]
+        (row,) = store.measurements(TARGET, HERE.id)
+        assert (row["id"], row["key"], row["median_ms"]) == (7, "op", 1.5)
+        added = ("exponent", "nominal_ms", "findings", "ops")
+        assert [row[name] for name in added] == [None] * len(added)
+        assert store.visits(7) == [Visit((1.5,))]
         assert store.all_samples_ms(TARGET, HERE.id) == {"op": [1.5]}
     assert {"workers", "claims"} <= tables(store_url)
+
+
+@pytest.mark.parametrize("version", SCHEMA_VERSIONS[:-1])
+def test_what_is_new_can_be_kept_in_an_older_store(store_url: str, version: str) -> None:
+    migrate_to(store_url, version)
+    summary = replace(
+        summarise([[1.0], [1.0]]), exponent=0.5, nominal_ms=0.25, findings=("few", "noisy")
+    )
+    with MeasurementStore(store_url) as store:
+        measurement_id = store.begin("net", "carrier", TARGET, HERE, Protocol(), None, ("a", "b"))
+        store.add_visit(measurement_id, 0, Visit((1.0,), (0.25, 0.26)))
+        store.finish(measurement_id, summary)
+        assert store.visits(measurement_id) == [Visit((1.0,), (0.25, 0.26))]
+        (row,) = store.measurements(TARGET, HERE.id)
+    assert (row["exponent"], row["nominal_ms"], row["ops"]) == (0.5, 0.25, "a b")
+    assert row["findings"] == "few noisy"
 
 
 def test_a_server_database_of_others_is_left_untouched(postgres: Server) -> None:
@@ -387,7 +418,7 @@ def test_one_who_may_only_read_can_read(postgres: Server) -> None:
     url = postgres.new_database()
     with MeasurementStore(url) as store:
         measurement_id = begin(store)
-        store.add_visit(measurement_id, 0, [1.0])
+        store.add_visit(measurement_id, 0, Visit((1.0,)))
     execute(
         url,
         "DROP ROLE IF EXISTS reader",
@@ -395,9 +426,9 @@ def test_one_who_may_only_read_can_read(postgres: Server) -> None:
         "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader",
     )
     with MeasurementStore(url.replace("postgres@", "reader@")) as store:
-        assert store.visits_ms(measurement_id) == [[1.0]]
+        assert samples_ms(store, measurement_id) == [[1.0]]
         with pytest.raises(StoreError, match="permission denied") as caught:
-            store.add_visit(measurement_id, 1, [1.0])
+            store.add_visit(measurement_id, 1, Visit((1.0,)))
     assert len(str(caught.value).splitlines()) == 1
     execute(url, "DROP OWNED BY reader", "DROP ROLE reader")
 
@@ -416,7 +447,7 @@ def test_what_the_documentation_grants_is_enough_to_profile(postgres: Server) ->
         with Claims(store, TARGET, HERE, Protocol()) as claims:
             job = Job("op", "op", lambda: nn.Linear(2, 2), (2,))
             assert claims.take([job], 1, ignore) == [job]
-            claims.add_visit("op", 0, [1.0])
+            claims.add_visit("op", 0, Visit((1.0,)))
             assert claims.finish("op", summarise([[1.0], [1.0]]))
         assert store.targets() == {str(TARGET): 1}
     execute(url, "DROP OWNED BY profilers", "DROP ROLE profilers")
