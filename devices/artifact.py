@@ -60,5 +60,6 @@ class ArtifactFolder:
         digest = hashlib.sha256(contents).hexdigest()
         path = self.folder / f"{digest}{_SUFFIXES[file_format]}"
         if not path.exists():
-            write_at_once(path, contents)
+            # Whatever is lost with the power is written again.
+            write_at_once(path, contents, durable=False)
         return Artifact(path, key, file_format, input_shape, digest)

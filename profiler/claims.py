@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -162,12 +162,13 @@ class Claims:
             return False
         return self._store.add_visit(self._held[key], number, visit, worker=self._worker.id)
 
-    def finish(self, key: str, summary: Summary) -> bool:
-        """Fill in a summary; whether the measurement was still held."""
-        held = key in self._held
-        return self._kept(
-            key, held and self._store.finish(self._held[key], summary, worker=self._worker.id)
+    def finish(self, summaries: Mapping[str, Summary]) -> set[str]:
+        """Fill in summaries; keys of the measurements that were still held."""
+        held = {self._held[key]: key for key in summaries if key in self._held}
+        ended = self._store.finish_all(
+            {number: summaries[key] for number, key in held.items()}, worker=self._worker.id
         )
+        return {key for number, key in held.items() if self._kept(key, number in ended)}
 
     def fail(self, key: str, reason: str) -> bool:
         """Record a failure; whether the measurement was still held."""

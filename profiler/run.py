@@ -183,11 +183,13 @@ class _Run:
             )
             after = _counters(self.device)
             disturbance = after.since(before) if before and after else None
-            for key in models:
-                if key not in self.failed and self.claims.holds(key):
-                    summary = _summary(series[key], scale, disturbance)
-                    if self.claims.finish(key, summary):
-                        self.measured[key] = summary
+            summaries = {
+                key: _summary(series[key], scale, disturbance)
+                for key in models
+                if key not in self.failed and self.claims.holds(key)
+            }
+            kept = self.claims.finish(summaries)
+            self.measured |= {key: each for key, each in summaries.items() if key in kept}
 
     def _tell(self, event: Event, keys: Sequence[str]) -> None:
         # Later than this it may be over any moment: handing over would cost more than it saves.

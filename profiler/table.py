@@ -22,7 +22,7 @@ from profiler.ops import OpSpec
 from profiler.quality import SOUND, TRUST_LIMIT, split_half_error
 from profiler.rules import ROWS_LIMIT
 from profiler.storage.database import MeasurementStore
-from profiler.storage.portable import PortableRow
+from profiler.storage.portable import SUMMARY, PortableRow
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,16 +30,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     "key",
     "role",
-    "median_ms",
-    "ci_low_ms",
-    "ci_high_ms",
-    "spread",
-    "split_half",
-    "visits",
-    "runs",
-    "exponent",
-    "nominal_ms",
-    "findings",
+    *SUMMARY,
     "ops",
     "protocol_id",
     "artifact_sha256",

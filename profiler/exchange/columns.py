@@ -9,7 +9,7 @@ from devices.environment import Environment
 from devices.errors import InputError
 from profiler.exchange.figures import shorten
 from profiler.exchange.reading import Entry, Reading
-from profiler.storage.portable import PortableRow
+from profiler.storage.portable import SUMMARY, PortableRow
 
 FORMAT = "lutier-table"
 VERSION = 1
@@ -18,16 +18,7 @@ LATENCY_NAMES = ("median_ms", "latency_ms", "median", "latency")
 COLUMNS = (
     "key",
     "role",
-    "median_ms",
-    "ci_low_ms",
-    "ci_high_ms",
-    "spread",
-    "split_half",
-    "visits",
-    "runs",
-    "exponent",
-    "nominal_ms",
-    "findings",
+    *SUMMARY,
     "ops",
     "protocol_id",
     "artifact_sha256",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import Session
 
 from devices.environment import Environment
 from devices.target import Target
@@ -110,27 +109,33 @@ class MeasurementStore:
         Returns:
             Its id. A failed measurement is opened again.
         """
-        with self._transaction() as connection, Session(connection) as session:
-            insert_facts(self._database, connection, environment)
-            insert_settings(self._database, connection, protocol)
-            of_this = {
-                "target": str(target),
-                "environment_id": environment.id,
-                "protocol_id": protocol.id,
-                "key": key,
-            }
-            opened = {"role": role, "status": MEASURING, "started_at": utc_now()}
-            made_of = " ".join(ops) or None
-            self._database.insert_missing(connection, MeasurementRow, [{**of_this, **opened}])
-            row = session.scalars(sa.select(MeasurementRow).filter_by(**of_this)).one()
+        of_this = {
+            "target": str(target),
+            "environment_id": environment.id,
+            "protocol_id": protocol.id,
+            "key": key,
+        }
+        table = MeasurementRow.__table__
+        found = sa.select(table.c.id, table.c.status, table.c.artifact_sha256, table.c.ops).where(
+            *(table.c[name] == value for name, value in of_this.items())
+        )
+        with self._transaction() as connection:
+            row = connection.execute(found).one_or_none()
+            if row is None:
+                insert_facts(self._database, connection, environment)
+                insert_settings(self._database, connection, protocol)
+                opened = {"role": role, "status": MEASURING, "started_at": utc_now()}
+                self._database.insert_missing(connection, MeasurementRow, [{**of_this, **opened}])
+                row = connection.execute(found).one()
+            values: dict[str, Any] = {"ops": " ".join(ops) or row.ops}
             if row.status == FAILED:
-                row.status, row.failure, row.finished_at = MEASURING, None, None
-                row.artifact_sha256 = artifact_sha256
-            elif row.artifact_sha256 is None:
-                row.artifact_sha256 = artifact_sha256
-            row.ops = made_of or row.ops
-            session.flush()
-            return row.id
+                values |= {"status": MEASURING, "failure": None, "finished_at": None}
+            if row.status == FAILED or row.artifact_sha256 is None:
+                values["artifact_sha256"] = artifact_sha256
+            connection.execute(
+                sa.update(MeasurementRow).where(MeasurementRow.id == row.id).values(values)
+            )
+            return int(row.id)
 
     def add_visit(
         self,
@@ -185,7 +190,24 @@ class MeasurementStore:
         Returns:
             Whether it was: not where another worker has taken the measurement over.
         """
-        return self._end(measurement_id, worker, status=DONE, **summary.to_columns())
+        return measurement_id in self.finish_all({measurement_id: summary}, worker=worker)
+
+    def finish_all(
+        self, summaries: Mapping[int, Summary], *, worker: str | None = None
+    ) -> set[int]:
+        """The same for several measurements at once.
+
+        Returns:
+            Ids of those that were filled in.
+        """
+        with self._transaction() as connection:
+            return {
+                measurement_id
+                for measurement_id, summary in summaries.items()
+                if self._end(
+                    connection, measurement_id, worker, status=DONE, **summary.to_columns()
+                )
+            }
 
     def fail(self, measurement_id: int, reason: str, *, worker: str | None = None) -> bool:
         """Record that something could not be measured, and why; the claim ends.
@@ -193,20 +215,23 @@ class MeasurementStore:
         Returns:
             Whether it was: not where another worker has taken the measurement over.
         """
-        return self._end(measurement_id, worker, status=FAILED, failure=reason[:_FAILURE_LIMIT])
-
-    def _end(self, measurement_id: int, worker: str | None, **values: Any) -> bool:
+        values = {"status": FAILED, "failure": reason[:_FAILURE_LIMIT]}
         with self._transaction() as connection:
-            if worker is not None and not hold(connection, measurement_id, worker):
-                return False
-            connection.execute(
-                sa.update(MeasurementRow)
-                .where(MeasurementRow.id == measurement_id)
-                .values(finished_at=utc_now(), **values)
-            )
-            if worker is not None:
-                let_go(connection, measurement_id)
-            return True
+            return self._end(connection, measurement_id, worker, **values)
+
+    def _end(
+        self, connection: Connection, measurement_id: int, worker: str | None, **values: Any
+    ) -> bool:
+        if worker is not None and not hold(connection, measurement_id, worker):
+            return False
+        connection.execute(
+            sa.update(MeasurementRow)
+            .where(MeasurementRow.id == measurement_id)
+            .values(finished_at=utc_now(), **values)
+        )
+        if worker is not None:
+            let_go(connection, measurement_id)
+        return True
 
     def statuses(
         self, target: Target, environment: Environment, protocol: Protocol

@@ -79,7 +79,7 @@ def test_a_batch_is_no_larger_than_what_can_be_loaded(store: MeasurementStore) -
 def test_where_all_is_measured_there_is_nothing_to_take(store: MeasurementStore) -> None:
     with claims(store) as mine:
         for job in mine.take(jobs(2), MOST, ignore):
-            assert mine.finish(job.key, SUMMARY)
+            assert mine.finish({job.key: SUMMARY}) == {job.key}
         assert mine.take(jobs(2), MOST, ignore) == []
 
 
@@ -125,7 +125,7 @@ def test_a_long_pause_between_visits_is_no_silence(store: MeasurementStore) -> N
             # Told at once; three times the expiry later the first still holds it.
             events.append(event)
             time.sleep(1.2)
-            assert mine.finish("op0", SUMMARY)
+            assert mine.finish({"op0": SUMMARY}) == {"op0"}
 
         assert other.take(jobs(1), MOST, end) == []
         assert len(events) == 1

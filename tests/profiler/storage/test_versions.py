@@ -448,6 +448,6 @@ def test_what_the_documentation_grants_is_enough_to_profile(postgres: Server) ->
             job = Job("op", "op", lambda: nn.Linear(2, 2), (2,))
             assert claims.take([job], 1, ignore) == [job]
             claims.add_visit("op", 0, Visit((1.0,)))
-            assert claims.finish("op", summarise([[1.0], [1.0]]))
+            assert claims.finish({"op": summarise([[1.0], [1.0]])}) == {"op"}
         assert store.targets() == {str(TARGET): 1}
     execute(url, "DROP OWNED BY profilers", "DROP ROLE profilers")
