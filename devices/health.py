@@ -23,11 +23,18 @@ class Disturbance:
             other guests counts too.
         throttle_events: times the processor lowered its clock because it was too hot; ``None``
             where the machine does not say.
+        cores: of the machine.
     """
 
     seconds: float
     other_cores: float
     throttle_events: int | None
+    cores: int = 2
+
+    @property
+    def other_share(self) -> float:
+        """The same as a share of the cores beside the one that was measured on."""
+        return self.other_cores / max(self.cores - 1, 1)
 
 
 @dataclass(frozen=True)
@@ -39,12 +46,14 @@ class Counters:
         busy_s: processor seconds of all programs, and those given to other guests.
         own_s: processor seconds of this process.
         throttle_events: since the machine started; ``None`` where it does not say.
+        cores: of the machine.
     """
 
     time_s: float
     busy_s: float
     own_s: float
     throttle_events: int | None
+    cores: int = 2
 
     def since(self, earlier: Counters) -> Disturbance:
         """What happened between an earlier reading and this one."""
@@ -53,7 +62,7 @@ class Counters:
         events = None
         if self.throttle_events is not None and earlier.throttle_events is not None:
             events = self.throttle_events - earlier.throttle_events
-        return Disturbance(seconds, max(other / seconds, 0.0), events)
+        return Disturbance(seconds, max(other / seconds, 0.0), events, self.cores)
 
 
 @runtime_checkable
@@ -77,6 +86,7 @@ def host_counters() -> Counters | None:
         busy_s=ticks / _TICKS_PER_S,
         own_s=time.process_time(),
         throttle_events=_throttle_events(),
+        cores=os.cpu_count() or 1,
     )
 
 

@@ -16,19 +16,22 @@ one term of
 The last term is of the network as a whole: no op has a contribution of its own. Where one is asked
 for, as in a search, :meth:`Calibration.near` gives the tangent at networks of a given latency.
 
+Besides, each op may take a little more or less in networks than its table says, by a factor of its
+own (:func:`fit_op_factors`); the terms are fitted to ops with these factors.
+
 A few networks cannot tell five terms apart, and where they all cost about the same not even two.
 So this is a Bayesian linear regression on relative errors (a ridge regression whose origin is the
 plain sum; Bishop, 2006, section 3.3): a priori the slope is 1 and each other term 0, give or take
-:data:`PRIOR` of the latency. What the networks do not determine stays as it was; nothing has to be
-left out by hand. A network that was mismeasured counts less by Huber's weights (1964), found by
-iterated reweighting.
+:data:`PRIOR` of the latency, and the factor of each op 1, give or take :data:`OP_PRIOR`. What the
+networks do not determine stays as it was; nothing has to be left out by hand. A network that was
+mismeasured counts less by Huber's weights (1964), found by iterated reweighting.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +44,8 @@ TERMS = ("constant", "sum", "ops", "weights", "crowding")
 """Names of the terms, in order of the columns of :func:`terms_of`."""
 PRIOR = 0.3
 """Standard deviation a priori of each term's share of a network's latency, and of the slope."""
+OP_PRIOR = 0.1
+"""Standard deviation a priori of the factor of each op."""
 NOISE = 0.02
 """Least relative error that a measured network is credited with."""
 MIN_NETWORKS = 3
@@ -50,6 +55,8 @@ NARROW = 0.1
 _HUBER = 1.345  # 95 % efficiency where errors are normal
 _MAD_TO_SIGMA = 1.4826
 _ITERATIONS = 50
+_LEAST_SLOPE = 0.1
+_MOST = 0.3
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,8 @@ class Calibration:
         per_op_ms: added for each op that is not free.
         per_megabyte_ms: added for each 10^6 bytes of float32 weights.
         crowding: added for each ms of the sum and each 10^6 bytes of weights, in ms.
+        op_factors: by the key of each op, what it takes in networks over what its table says; 1 for
+            those that are not in it.
         pivot_sum_ms: plain sum of networks of 0 ms and by how much it grows with each further ms,
             on the line through the networks it was fitted to.
         pivot_megabytes: their megabytes of weights, likewise.
@@ -80,6 +89,7 @@ class Calibration:
     per_op_ms: float = 0.0
     per_megabyte_ms: float = 0.0
     crowding: float = 0.0
+    op_factors: Mapping[str, float] = field(default_factory=dict)
     pivot_sum_ms: tuple[float, float] = (0.0, 1.0)
     pivot_megabytes: tuple[float, float] = (0.0, 0.0)
     latency_low_ms: float | None = None
@@ -94,6 +104,11 @@ class Calibration:
     def is_additive(self) -> bool:
         """Whether each op has a contribution of its own."""
         return self.crowding == 0
+
+    def adjusted_ms(self, specs: Sequence[OpSpec], latencies_ms: FloatArray) -> FloatArray:
+        """What each op takes in networks, in ms, from what its table says."""
+        factors = [self.op_factors.get(spec.key, 1.0) for spec in specs]
+        return latencies_ms * np.array(factors, dtype=np.float64)
 
     def near(self, latency_ms: float) -> Calibration:
         """The additive calibration that is nearest for networks of about some latency.
@@ -132,7 +147,7 @@ class Calibration:
 
         Args:
             specs: the ops.
-            latencies_ms: what each takes on its own, shape ``(len(specs),)``.
+            latencies_ms: what each takes by :meth:`adjusted_ms`, shape ``(len(specs),)``.
 
         Raises:
             InputError: it is not additive.
@@ -167,7 +182,8 @@ def terms_of(network: Sequence[OpSpec], latencies_ms: FloatArray) -> tuple[float
 
     Args:
         network: its ops.
-        latencies_ms: what each op takes on its own, shape ``(len(network),)``.
+        latencies_ms: what each op takes by :meth:`Calibration.adjusted_ms`, shape
+            ``(len(network),)``.
     """
     nodes = sum(not spec.is_free for spec in network)
     megabytes = sum(weight_megabytes(spec) for spec in network)
@@ -189,18 +205,10 @@ def calibrate(
         InputError: fewer than three networks, or a latency or sum that is not positive.
     """
     _check(rows, measured_ms, terms)
-    relative = rows / measured_ms[:, None]
-    used = [
-        i
-        for i, name in enumerate(TERMS)
-        if name == "sum" or (name in terms and relative[:, i].any())
-    ]
-    # A term's coefficient is its share of the latency, but for the slope, which is itself.
-    scale = np.array([1.0 if TERMS[i] == "sum" else 1 / relative[:, i].mean() for i in used])
-    design = relative[:, used] * scale
-    prior = np.array([1.0 if TERMS[i] == "sum" else 0.0 for i in used])
-    shares, loo_error = _robust_ridge(design, prior)
-    found = dict(zip([TERMS[i] for i in used], (shares * scale).tolist(), strict=True))
+    used, scale, design = _design(rows, measured_ms, terms)
+    prior = np.array([float(name == "sum") for name in used])
+    shares, loo_error = _robust_ridge(design, prior, np.full(len(used), PRIOR))
+    found = dict(zip(used, (shares * scale).tolist(), strict=True))
     per_op_ms = found.get("ops", 0.0)
     sums = rows[:, 1]
     return Calibration(
@@ -220,6 +228,52 @@ def calibrate(
         sum_high_ms=float(sums.max()),
         is_narrow=bool(np.ptp(sums) < NARROW * np.median(sums)),
     )
+
+
+def fit_op_factors(
+    rows: FloatArray, ops_ms: FloatArray, measured_ms: FloatArray, terms: Sequence[str] = TERMS
+) -> FloatArray:
+    """By what factor each op takes longer in networks than its table says, shape ``(k,)``.
+
+    The terms are fitted beside them, so that a factor says only what is the op's own. Where the
+    networks do not tell, it is 1.
+
+    Args:
+        rows: :func:`terms_of` each network, shape ``(n, 5)``.
+        ops_ms: what each op takes in each network by its table, as often as it is there; shape
+            ``(n, k)``.
+        measured_ms: latency of each network, shape ``(n,)``.
+        terms: as for :func:`calibrate`.
+
+    Raises:
+        InputError: as :func:`calibrate`.
+    """
+    _check(rows, measured_ms, terms)
+    used, _, design = _design(rows, measured_ms, terms)
+    count = ops_ms.shape[1]
+    prior = np.array([float(name == "sum") for name in used] + [0.0] * count)
+    spread = np.array([PRIOR] * len(used) + [OP_PRIOR] * count)
+    found, _ = _robust_ridge(np.hstack([design, ops_ms / measured_ms[:, None]]), prior, spread)
+    slope = max(float(found[used.index("sum")]), _LEAST_SLOPE)
+    factors: FloatArray = 1 + np.clip(found[len(used) :] / slope, -_MOST, _MOST)
+    return factors
+
+
+def _design(
+    rows: FloatArray, measured_ms: FloatArray, terms: Sequence[str]
+) -> tuple[list[str], FloatArray, FloatArray]:
+    """Terms that are fitted, their scales, and the design matrix, shape ``(n, len(terms))``.
+
+    A term's coefficient is its share of the latency, but for the slope, which is itself.
+    """
+    relative = rows / measured_ms[:, None]
+    places = [
+        i
+        for i, name in enumerate(TERMS)
+        if name == "sum" or (name in terms and relative[:, i].any())
+    ]
+    scale = np.array([1.0 if TERMS[i] == "sum" else 1 / relative[:, i].mean() for i in places])
+    return [TERMS[i] for i in places], scale, relative[:, places] * scale
 
 
 def _line(x: FloatArray, y: FloatArray) -> tuple[float, float]:
@@ -246,21 +300,24 @@ def _check(rows: FloatArray, measured_ms: FloatArray, terms: Sequence[str]) -> N
             raise InputError(f"a network with a {name} of {bad[0]} ms", "must be positive")
 
 
-def _robust_ridge(design: FloatArray, prior: FloatArray) -> tuple[FloatArray, float]:
+def _robust_ridge(
+    design: FloatArray, prior: FloatArray, spread: FloatArray
+) -> tuple[FloatArray, float]:
     """Coefficients that bring ``design @ x`` near 1, and the mean leave-one-out error.
 
     Args:
         design: shape ``(n, k)``, in units of the measured latencies.
         prior: mean of the coefficients a priori, shape ``(k,)``. The slope is kept at 0 or above:
             its prior mean is 1, all others' 0.
+        spread: standard deviation of the coefficients a priori, shape ``(k,)``.
     """
     weights = np.ones(len(design))
     found = prior
     noise = NOISE
     for _ in range(_ITERATIONS):
         root = np.sqrt(weights)[:, None] / noise
-        stacked = np.vstack([design * root, np.eye(len(prior)) / PRIOR])
-        wanted = np.concatenate([root[:, 0], prior / PRIOR])
+        stacked = np.vstack([design * root, np.diag(1 / spread)])
+        wanted = np.concatenate([root[:, 0], prior / spread])
         before, found = found, _solve(stacked, wanted, prior == 1.0)
         errors = np.abs(design @ found - 1)
         noise = max(NOISE, _MAD_TO_SIGMA * float(np.median(errors)))

@@ -9,7 +9,14 @@ import numpy as np
 
 from devices.errors import InputError, UntrustworthyError
 from latency_models.base import FloatArray, OpLatencyModel
-from latency_models.calibration import TERMS, UNCALIBRATED, Calibration, calibrate, terms_of
+from latency_models.calibration import (
+    TERMS,
+    UNCALIBRATED,
+    Calibration,
+    calibrate,
+    fit_op_factors,
+    terms_of,
+)
 from profiler.ops import OpSpec
 
 Networks = Sequence[Sequence[OpSpec]]
@@ -53,7 +60,7 @@ class SumModel:
             MissingEntryError: an op that the op model cannot answer for.
             InputError: the model is not additive.
         """
-        return self.calibration.contributions_ms(specs, self.op_model.predict_ms(specs))
+        return self.calibration.contributions_ms(specs, self._adjusted_ms(specs))
 
     def predict_ms(self, networks: Networks) -> FloatArray:
         """Latency of each network in ms, shape ``(len(networks),)``.
@@ -102,12 +109,23 @@ class SumModel:
         measured = np.asarray(measured_ms, dtype=np.float64)
         if measured.shape != (len(networks),):
             raise InputError(f"{len(networks)} networks with latencies of shape {measured.shape}")
-        return replace(self, calibration=calibrate(self._rows(networks), measured, terms))
+        plain = SumModel(self.op_model)
+        distinct = [spec for spec in _distinct(networks) if not spec.is_free]
+        counts = [[network.count(spec) for spec in distinct] for network in map(list, networks)]
+        ops_ms = np.array(counts, dtype=np.float64) * self.op_model.predict_ms(distinct)
+        factors = fit_op_factors(plain._rows(networks), ops_ms, measured, terms).tolist()
+        by_key = {spec.key: factor for spec, factor in zip(distinct, factors, strict=True)}
+        adjusted = SumModel(self.op_model, Calibration(op_factors=by_key))
+        found = calibrate(adjusted._rows(networks), measured, terms)
+        return replace(self, calibration=replace(found, op_factors=by_key))
+
+    def _adjusted_ms(self, specs: Sequence[OpSpec]) -> FloatArray:
+        return self.calibration.adjusted_ms(specs, self.op_model.predict_ms(specs))
 
     def _rows(self, networks: Networks) -> FloatArray:
         """The terms of each network, shape ``(len(networks), len(TERMS))``."""
         distinct = _distinct(networks)
-        alone = dict(zip(distinct, self.op_model.predict_ms(distinct).tolist(), strict=True))
+        alone = dict(zip(distinct, self._adjusted_ms(distinct).tolist(), strict=True))
         rows = [
             terms_of(network, np.array([alone[spec] for spec in network], dtype=np.float64))
             for network in networks

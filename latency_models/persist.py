@@ -267,9 +267,13 @@ def _checked(path: Path, body: dict[str, Any]) -> _Body:
 
 def _numbers(calibration: Calibration) -> list[float]:
     """Every figure of a calibration but its counts."""
-    values = asdict(calibration).values()
-    nested = (value if isinstance(value, tuple) else (value,) for value in values)
-    return [value for pair in nested for value in pair if isinstance(value, float)]
+    figures: list[Any] = []
+    for value in asdict(calibration).values():
+        if isinstance(value, dict):
+            figures += value.values()
+        else:
+            figures += value if isinstance(value, tuple) else [value]
+    return [figure for figure in figures if isinstance(figure, float)]
 
 
 def _with_undefined(body: dict[str, Any]) -> dict[str, Any]:

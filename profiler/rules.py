@@ -29,8 +29,8 @@ MODE_DISTANCE = 0.03
 """Distance of two modes, relative, below which they do no harm."""
 MODE_SEPARATION = 5.0
 """Distance of two modes in units of their own spreads."""
-BUSY_CORES = 0.5
-"""Cores that other programs kept busy on the average."""
+BUSY_SHARE = 0.5
+"""Share of the other cores that other programs kept busy on the average."""
 COARSE_STEP = 0.02
 """Step of the clock, relative to the latency."""
 ROWS_LIMIT = 0.05
@@ -101,9 +101,9 @@ def throttled(evidence: Evidence) -> bool:
 
 
 def busy(evidence: Evidence) -> bool:
-    """Other programs, or other guests of the same machine, kept cores busy."""
+    """Other programs, or other guests of the same machine, kept half of the other cores busy."""
     disturbance = evidence.disturbance
-    return disturbance is not None and disturbance.other_cores > BUSY_CORES
+    return disturbance is not None and disturbance.other_share > BUSY_SHARE
 
 
 def coarse(evidence: Evidence) -> bool:

@@ -97,6 +97,12 @@ def print_model(table: LatencyTable, model: SpaceModel) -> None:
         f" {terms.per_megabyte_ms * 1e3:+.1f} us per MB of weights"
         f" {terms.crowding * 100:+.2f} % of the sum per MB"
     )
+    factors = sorted(terms.op_factors.values())
+    if factors:
+        out.print(
+            f"  factors of single ops: {factors[0]:.3f} to {factors[-1]:.3f},"
+            f" median {factors[len(factors) // 2]:.3f}"
+        )
     noise = percent(table.split_half_error_of("network"))
     for name, figures in (
         ("plain sum", fitted.uncalibrated),

@@ -194,3 +194,61 @@ def test_a_latency_below_nothing_is_not_reported(
 def test_no_networks_have_no_latencies(plain: SumModel, crowded: SumModel) -> None:
     for model in (plain, crowded):
         assert model.predict_ms([]).shape == (0,)
+
+
+# Factors of single ops
+
+
+@pytest.fixture
+def often(network_ops: list[OpSpec], networks: Networks) -> OpSpec:
+    """The block that most networks hold."""
+    blocks = [op for op in network_ops if op.kind == "mbconv"]
+    return max(blocks, key=lambda op: sum(op in ops for ops in networks))
+
+
+def longer(device: SimulatedDevice, networks: Networks, often: OpSpec, by: float) -> list[float]:
+    """The networks on a device where one op takes longer in them than alone."""
+    return [
+        device.network_ms(ops) + by * device.work_ms(often) * ops.count(often) for ops in networks
+    ]
+
+
+def test_an_op_that_takes_longer_in_networks_is_found(
+    plain: SumModel, device: SimulatedDevice, networks: Networks, often: OpSpec
+) -> None:
+    factors = plain.fit(networks, longer(device, networks, often, 0.3)).calibration.op_factors
+    assert factors[often.key] > 1.05
+    others = [factor for key, factor in factors.items() if key != often.key]
+    assert factors[often.key] > max(others)
+    assert np.mean(others) == pytest.approx(1, abs=0.02)
+
+
+def test_ops_that_take_what_their_table_says_keep_it(
+    device: SimulatedDevice, networks: Networks, network_ops: list[OpSpec]
+) -> None:
+    quiet = replace(device, noise=0.0)
+    plain = SumModel(LookupModel(quiet.table(network_ops)))
+    model = fit(plain, quiet, networks[:20])
+    np.testing.assert_allclose(list(model.calibration.op_factors.values()), 1, atol=0.02)
+
+
+def test_factors_are_in_every_prediction(plain: SumModel, networks: Networks) -> None:
+    op = networks[0][0]
+    model = SumModel(plain.op_model, Calibration(op_factors={op.key: 1.5}))
+    alone = plain.op_model.predict_ms([op])[0]
+    assert model.contributions_ms([op])[0] == pytest.approx(1.5 * alone)
+    more = model.predict_ms(networks) - plain.predict_ms(networks)
+    counts = np.array([ops.count(op) for ops in networks])
+    np.testing.assert_allclose(more, 0.5 * alone * counts, atol=1e-12)
+
+
+def test_an_op_of_no_measured_network_has_no_factor(
+    plain: SumModel, device: SimulatedDevice, networks: Networks, network_ops: list[OpSpec]
+) -> None:
+    model = fit(plain, device, networks[:3])
+    unseen = next(op for op in network_ops if not any(op in ops for ops in networks[:3]))
+    assert unseen.key not in model.calibration.op_factors
+    wanted = model.near(1.0).calibration.slope * plain.op_model.predict_ms([unseen])[0]
+    rest = model.near(1.0).calibration
+    wanted += rest.per_op_ms + rest.per_megabyte_ms * weight_megabytes(unseen)
+    assert model.near(1.0).contributions_ms([unseen])[0] == pytest.approx(max(wanted, 0))

@@ -75,7 +75,7 @@ def test_regressed_ops_come_back_too(folder: Path, fitted: FittedModel) -> None:
     )
 
 
-def test_crowding_and_its_pivots_come_back(
+def test_crowding_its_pivots_and_factors_come_back(
     folder: Path, fitted: FittedModel, networks: Networks
 ) -> None:
     calibration = replace(
@@ -85,6 +85,7 @@ def test_crowding_and_its_pivots_come_back(
         pivot_megabytes=(0.1, 0.3),
         latency_low_ms=0.5,
         latency_high_ms=2.0,
+        op_factors={op.key: 1.0 + i / 1000 for i, op in enumerate(networks[0])},
     )
     crowded = SumModel(fitted.model.op_model, calibration)
     save_model(folder, crowded, fitted.metadata)
@@ -236,6 +237,7 @@ def test_contents_that_no_model_has_are_refused(
         ("crowding", "nan"),
         ("pivot_megabytes", [0.1, "-inf"]),
         ("latency_low_ms", "nan"),
+        ("op_factors", {"linear/64/out=10": "nan"}),
     ],
 )
 def test_a_calibration_that_is_not_finite_is_refused(

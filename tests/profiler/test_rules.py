@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from devices.health import Disturbance
 from profiler.rules import (
-    BUSY_CORES,
+    BUSY_SHARE,
     LEAST_VISITS,
     RULES,
     Evidence,
@@ -37,8 +37,10 @@ def visits(values_ms: Sequence[float], disturbance: Disturbance | None = None) -
     return Evidence(values_ms, samples, disturbance)
 
 
-def disturbed(other_cores: float = 0.0, throttle_events: int | None = 0) -> Evidence:
-    return visits(QUIET, Disturbance(60.0, other_cores, throttle_events))
+def disturbed(
+    other_cores: float = 0.0, throttle_events: int | None = 0, cores: int = 2
+) -> Evidence:
+    return visits(QUIET, Disturbance(60.0, other_cores, throttle_events, cores))
 
 
 # Each rule
@@ -118,9 +120,17 @@ def test_a_processor_that_was_too_hot_is_throttled(events: int | None, objects: 
     assert throttled(disturbed(throttle_events=events)) == objects
 
 
-@given(st.floats(0, 64))
-def test_other_programs_that_keep_cores_busy_are_objected_to(cores: float) -> None:
-    assert busy(disturbed(other_cores=cores)) == (cores > BUSY_CORES)
+@given(st.floats(0, 64), st.integers(2, 64))
+def test_other_programs_on_half_of_the_other_cores_are_objected_to(
+    other_cores: float, cores: int
+) -> None:
+    objects = busy(disturbed(other_cores=other_cores, cores=cores))
+    assert objects == (other_cores / (cores - 1) > BUSY_SHARE)
+
+
+def test_a_machine_of_one_core_has_none_to_spare() -> None:
+    assert busy(disturbed(other_cores=0.6, cores=1))
+    assert not busy(disturbed(other_cores=0.4, cores=1))
 
 
 def test_a_machine_that_does_not_tell_is_neither_busy_nor_throttled() -> None:
