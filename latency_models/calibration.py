@@ -44,7 +44,7 @@ TERMS = ("constant", "sum", "ops", "weights", "crowding")
 """Names of the terms, in order of the columns of :func:`terms_of`."""
 PRIOR = 0.3
 """Standard deviation a priori of each term's share of a network's latency, and of the slope."""
-OP_PRIOR = 0.1
+OP_PRIOR = 0.05
 """Standard deviation a priori of the factor of each op."""
 NOISE = 0.02
 """Least relative error that a measured network is credited with."""
