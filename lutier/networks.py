@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -81,20 +81,18 @@ def measured_spaces(table: LatencyTable) -> list[str]:
 
 def network_samples(table: LatencyTable, space_name: str) -> list[NetworkSample]:
     """The measured networks of one space, with their ops, sorted by id."""
-    space = open_space(space_name)
-    samples = []
-    for key, latency_ms in sorted(table.networks.items()):
-        architecture = _architecture(key)
-        if architecture is not None and architecture.space == space.name:
-            samples.append(NetworkSample(key, space.ops(architecture), latency_ms))
-    return samples
+    return _samples(table.networks, space_name)
 
 
 def carrier_samples(table: LatencyTable, space_name: str) -> list[NetworkSample]:
     """The carriers of one space, with their ops, sorted by key."""
+    return _samples(table.carriers, space_name)
+
+
+def _samples(latencies_ms: Mapping[str, float], space_name: str) -> list[NetworkSample]:
     space = open_space(space_name)
     samples = []
-    for key, latency_ms in sorted(table.carriers.items()):
+    for key, latency_ms in sorted(latencies_ms.items()):
         architecture = _architecture(key.removeprefix(_CARRIER))
         if architecture is not None and architecture.space == space.name:
             samples.append(NetworkSample(key, space.ops(architecture), latency_ms))
