@@ -55,7 +55,8 @@ from search.spaces.base import ChainSpace
 from search.spaces.registry import open_space
 
 PLAIN_WARMUP, PLAIN_RUNS = 10, 50
-ROUNDS = (2, 3, 4, 6, 12)
+ROUNDS = ((2, 2), (4, 2), (2, 4), (3, 4), (6, 4), (12, 5))
+"""How many rounds, and how many timed runs in each visit."""
 LEAST_RATIO = 3.0
 PLAIN = "plain, torch.onnx.export"
 PLAIN_OUR_FILES = "plain, our writer"
@@ -78,7 +79,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--space", default="mobile")
     parser.add_argument("--networks", type=int, default=50)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--time-limit", type=float, default=120, help="for the careful table")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -99,7 +100,7 @@ def main() -> int:
         ways = compare(space, drawn, device, target, truth, arguments)
     plain = ways[PLAIN]
     print(f"\n{space.name} on {target}: {len(space.all_ops())} ops, {arguments.repeats} repeats")
-    print(f"  {'':28s}  seconds (quartiles)     ops   plain  calibrated  times less")
+    print(f"  {'':31s}  seconds (quartiles)     ops   plain  calibrated  times less")
     results: dict[str, Any] = {}
     for name, way in ways.items():
         low, middle, high = np.percentile(way.seconds, [25, 50, 75])
@@ -107,7 +108,7 @@ def main() -> int:
         ratio = statistics.median(ratios)
         good = all(way.error(each) <= plain.error(each) for each in CRITERIA)
         print(
-            f"  {name:28s}  {middle:6.2f} ({low:.2f} to {high:.2f})"
+            f"  {name:31s}  {middle:6.2f} ({low:.2f} to {high:.2f})"
             f"  {way.error('ops'):6.2%}  {way.error('plain'):6.2%}  {way.error('calibrated'):10.2%}"
             f"  {ratio:10.2f}{'' if good or way is plain else '  less accurate'}"
         )
@@ -163,18 +164,18 @@ def compare(
     """Make the table in every way, in a new order each time."""
     jobs = op_jobs(space)
     plain = {PLAIN: torch_file, PLAIN_OUR_FILES: our_file}
-    names = {**dict.fromkeys(plain, 0), **{f"{n} shuffled rounds": n for n in ROUNDS}}
-    ways = {name: Way() for name in names}
+    rounds = {f"{n} shuffled rounds of {runs} runs": (n, runs) for n, runs in ROUNDS}
+    ways = {name: Way() for name in (*plain, *rounds)}
     generator = np.random.default_rng(arguments.seed)
-    order = list(names)
+    order = list(ways)
     for repeat in range(arguments.repeats):
         for i in generator.permutation(len(order)):
             name = order[i]
             start = time.monotonic()
-            if names[name] == 0:
+            if name in plain:
                 table = one_by_one(jobs, device, target, plain[name])
             else:
-                table = in_rounds(jobs, device, target, names[name], seed=repeat)
+                table = in_rounds(jobs, device, target, *rounds[name], seed=repeat)
             ways[name].seconds.append(time.monotonic() - start)
             for measure, error in errors(table, truth, space, drawn).items():
                 ways[name].errors[measure].append(error)
@@ -213,11 +214,11 @@ def one_by_one(
 
 
 def in_rounds(
-    jobs: Sequence[Job], device: Device, target: Target, rounds: int, seed: int
+    jobs: Sequence[Job], device: Device, target: Target, rounds: int, runs: int, seed: int
 ) -> dict[str, float]:
     """Shuffled warm rounds into a store: latency in ms by key."""
     protocol = Protocol(
-        warmup_runs=1, timed_runs=2, min_rounds=rounds, max_rounds=rounds, target_error=1e-6
+        warmup_runs=1, timed_runs=runs, min_rounds=rounds, max_rounds=rounds, target_error=1e-6
     )
     with tempfile.TemporaryDirectory() as name, MeasurementStore(f"sqlite:///{name}/db") as store:
         result = profile(jobs, device, target, store, protocol, seed=seed)

@@ -26,7 +26,7 @@ from profiler.protocol import Protocol
 from profiler.quality import Summary, split_half_error, summarise
 from profiler.reference import load_reference
 from profiler.rules import Evidence, judge
-from profiler.storage.database import MeasurementStore
+from profiler.storage.database import Begun, MeasurementStore
 from profiler.visit import Scale, Series, Visit
 
 MAX_LOADED = 256
@@ -158,16 +158,18 @@ class _Run:
             # Model files are written anew in a millisecond or so: keeping them is not worth disk.
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lutier-"))
             artifacts = ArtifactFolder(Path(folder))
-            ids: dict[str, int] = {}
             models: dict[str, LoadedModel] = {}
+            begun: dict[str, Begun] = {}
             for job in jobs:
-                model = self._load(job, artifacts, ids)
+                model = self._load(job, artifacts, begun)
                 if model is not None:
                     stack.callback(model.close)
                     models[job.key] = self.claims.guard(job.key, model)
                 self.prepared += 1
                 self.on_event(Prepared(job.key, self.prepared, self.total))
-            series = {key: Series(self.store.visits(ids[key])) for key in models}
+            ids = self._begin([begun[key] for key in models])
+            visits = self.store.visits_of(ids.values())
+            series = {key: Series(visits[ids[key]]) for key in models}
             reference = load_reference(self.device, self.target, artifacts, stack)
             before = _counters(self.device)
             scale = measure_rounds(
@@ -197,22 +199,23 @@ class _Run:
             self.claims.share(keys)
         self.on_event(event)
 
-    def _load(self, job: Job, folder: ArtifactFolder, ids: dict[str, int]) -> LoadedModel | None:
+    def _load(
+        self, job: Job, folder: ArtifactFolder, begun: dict[str, Begun]
+    ) -> LoadedModel | None:
         file_format = self.device.artifact_format(self.target.runtime)
         artifact, refusal = self._write(job, file_format, folder)
-        digest = artifact.sha256 if artifact else None
-        measurement_id = self.store.begin(
-            job.key, job.role, self.target, self.environment, self.protocol, digest, job.ops
-        )
-        ids[job.key] = measurement_id
-        if artifact is None:
-            self._fail(job.key, refusal)
-            return None
-        try:
-            return self.device.load(artifact, self.target)
-        except (ArtifactError, MeasurementError, MissingEntryError) as error:
-            self._fail(job.key, str(error))
-            return None
+        begun[job.key] = Begun(job.key, job.role, artifact.sha256 if artifact else None, job.ops)
+        if artifact is not None:
+            try:
+                return self.device.load(artifact, self.target)
+            except (ArtifactError, MeasurementError, MissingEntryError) as error:
+                refusal = str(error)
+        self._begin([begun[job.key]])
+        self._fail(job.key, refusal)
+        return None
+
+    def _begin(self, begun: Sequence[Begun]) -> dict[str, int]:
+        return self.store.begin_all(begun, self.target, self.environment, self.protocol)
 
     def _write(
         self, job: Job, file_format: str, folder: ArtifactFolder

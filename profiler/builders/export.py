@@ -35,6 +35,7 @@ OPSET = 17
 IR_VERSION = 8
 INPUT_NAME = "input"
 OUTPUT_NAME = "output"
+_SHAPE_BYTES = 256  # more than any constant that a shape depends on
 # What the code of a module may raise while it is traced; torch's own errors are RuntimeErrors.
 _TRACING_ERRORS = (
     RuntimeError,
@@ -287,9 +288,34 @@ def onnx_bytes(module: nn.Module, input_shape: tuple[int, ...], batch: int = 1) 
         ir_version=IR_VERSION,
         producer_name="lutier",
     )
-    model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+    _infer_shapes(model)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
+
+
+def _infer_shapes(model: onnx.ModelProto) -> None:
+    """Fill in the shapes of all tensors of a model; errors where they do not fit.
+
+    No shape depends on what is in a large weight, and copying all of them to the checker and back
+    takes longer than all else: it is shown a model that is given them as inputs.
+    """
+    graph, shown = model.graph, onnx.ModelProto()
+    shown.ir_version = model.ir_version
+    shown.opset_import.extend(model.opset_import)
+    shown.graph.name = graph.name
+    for ours, theirs in ((graph.node, shown.graph.node), (graph.output, shown.graph.output)):
+        theirs.extend(ours)
+    shown.graph.input.extend(graph.input)
+    for weight in graph.initializer:
+        if len(weight.raw_data) > _SHAPE_BYTES:
+            given = helper.make_tensor_value_info(weight.name, weight.data_type, weight.dims)
+            shown.graph.input.append(given)
+        else:
+            shown.graph.initializer.append(weight)
+    shown = onnx.shape_inference.infer_shapes(shown, check_type=True, strict_mode=True)
+    for name in ("value_info", "output"):
+        graph.ClearField(name)
+        getattr(graph, name).extend(getattr(shown.graph, name))
 
 
 def torch_export_bytes(module: nn.Module, input_shape: tuple[int, ...], batch: int = 1) -> bytes:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -29,6 +30,8 @@ from profiler.storage.schema import (
     ProtocolRow,
     WorkerRow,
 )
+
+_CLAIMS = ClaimRow.__table__
 
 
 @dataclass(frozen=True)
@@ -281,21 +284,33 @@ def insert_settings(database: Database, connection: Connection, protocol: Protoc
     database.insert_missing(connection, ProtocolRow, [row])
 
 
-def hold(connection: Connection, measurement_id: int, worker_id: str) -> bool:
-    """Whether a worker holds a measurement; if so, until the transaction ends.
+def select_held(*columns: Any) -> sa.Select[Any]:
+    """The claim of one worker on one measurement: its id, then other columns; no row without one.
 
-    Nobody takes the claim away meanwhile: who tries waits for the end of the transaction.
+    Parameters ``measurement_id`` and ``worker_id``. Nobody takes the claim away until the
+    transaction ends: who tries waits.
     """
     return (
-        connection.scalar(
-            sa.select(ClaimRow.measurement_id)
-            .where(ClaimRow.measurement_id == measurement_id, ClaimRow.worker_id == worker_id)
-            .with_for_update(read=True)
+        sa.select(_CLAIMS.c.measurement_id, *columns)
+        .where(
+            _CLAIMS.c.measurement_id == sa.bindparam("measurement_id"),
+            _CLAIMS.c.worker_id == sa.bindparam("worker_id"),
         )
-        is not None
+        .with_for_update(read=True)
     )
 
 
-def let_go(connection: Connection, measurement_id: int) -> None:
-    """Drop the claim on a measurement."""
-    connection.execute(sa.delete(ClaimRow).where(ClaimRow.measurement_id == measurement_id))
+def hold(connection: Connection, measurement_ids: Collection[int], worker_id: str) -> set[int]:
+    """Those of some measurements that a worker holds, and keeps until the transaction ends."""
+    held = (
+        sa.select(ClaimRow.measurement_id)
+        .where(ClaimRow.measurement_id.in_(measurement_ids), ClaimRow.worker_id == worker_id)
+        .order_by(ClaimRow.measurement_id)
+        .with_for_update(read=True)
+    )
+    return set(connection.scalars(held))
+
+
+def let_go(connection: Connection, measurement_ids: Collection[int]) -> None:
+    """Drop the claims on some measurements."""
+    connection.execute(sa.delete(ClaimRow).where(ClaimRow.measurement_id.in_(measurement_ids)))

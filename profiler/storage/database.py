@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Self
 
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ from profiler.storage.claims import (
     insert_facts,
     insert_settings,
     let_go,
+    select_held,
 )
 from profiler.storage.connection import RECONNECT_SECONDS, Database, utc_now
 from profiler.storage.portable import PortableRow, StoredRows, read_rows, write_rows
@@ -35,6 +37,43 @@ from profiler.storage.schema import (
 from profiler.visit import Scale, Visit
 
 _FAILURE_LIMIT = 2000
+
+# Statements that run for every model or visit are made once: making one takes longer than running
+# it on SQLite.
+_MEASUREMENTS = MeasurementRow.__table__
+_VISITS = VisitRow.__table__
+_OF_JOB = ("target", "environment_id", "protocol_id", "key")
+_FIND_JOB = sa.select(
+    *(_MEASUREMENTS.c[name] for name in ("id", "status", "artifact_sha256", "ops"))
+).where(*(_MEASUREMENTS.c[name] == sa.bindparam(name) for name in _OF_JOB))
+_VISIT_VALUES = {
+    name: sa.bindparam(name, type_=_VISITS.c[name].type)
+    for name in ("number", "samples_ms", "reference_ms", "measured_at")
+}
+_CHANGE = sa.update(MeasurementRow).where(_MEASUREMENTS.c.id == sa.bindparam("measurement"))
+_ADD_VISIT = sa.insert(VisitRow)
+_ADD_VISIT_IF_HELD = (
+    sa.insert(VisitRow)
+    .from_select(["measurement_id", *_VISIT_VALUES], select_held(*_VISIT_VALUES.values()))
+    .execution_options(preserve_rowcount=True)
+)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A measurement that is begun.
+
+    Attributes:
+        key: of the op or network.
+        role: see :mod:`profiler.storage.schema`.
+        artifact_sha256: of the model file, where there is one.
+        ops: keys of the ops a network is made of, where that is to be kept.
+    """
+
+    key: str
+    role: str
+    artifact_sha256: str | None = None
+    ops: tuple[str, ...] = ()
 
 
 class MeasurementStore:
@@ -95,47 +134,54 @@ class MeasurementStore:
         artifact_sha256: str | None,
         ops: Sequence[str] = (),
     ) -> int:
-        """Open a measurement, or find the one that was begun before.
+        """Open one measurement: its id. See :meth:`begin_all` and :class:`Begun`."""
+        begun = Begun(key, role, artifact_sha256, tuple(ops))
+        return self.begin_all([begun], target, environment, protocol)[key]
+
+    def begin_all(
+        self,
+        begun: Sequence[Begun],
+        target: Target,
+        environment: Environment,
+        protocol: Protocol,
+    ) -> dict[str, int]:
+        """Open measurements, or find those that were begun before.
 
         Args:
-            key: of the op or network.
-            role: see :mod:`profiler.storage.schema`.
+            begun: what is measured.
             target: what is measured on.
             environment: the machine's facts.
             protocol: how is measured.
-            artifact_sha256: of the model file, where there is one.
-            ops: keys of the ops a network is made of, where that is to be kept.
 
         Returns:
-            Its id. A failed measurement is opened again.
+            Their ids by key. A failed measurement is opened again.
         """
-        of_this = {
+        of_all = {
             "target": str(target),
             "environment_id": environment.id,
             "protocol_id": protocol.id,
-            "key": key,
         }
-        table = MeasurementRow.__table__
-        found = sa.select(table.c.id, table.c.status, table.c.artifact_sha256, table.c.ops).where(
-            *(table.c[name] == value for name, value in of_this.items())
-        )
+        ids = {}
         with self._transaction() as connection:
-            row = connection.execute(found).one_or_none()
-            if row is None:
-                insert_facts(self._database, connection, environment)
-                insert_settings(self._database, connection, protocol)
-                opened = {"role": role, "status": MEASURING, "started_at": utc_now()}
-                self._database.insert_missing(connection, MeasurementRow, [{**of_this, **opened}])
-                row = connection.execute(found).one()
-            values: dict[str, Any] = {"ops": " ".join(ops) or row.ops}
-            if row.status == FAILED:
-                values |= {"status": MEASURING, "failure": None, "finished_at": None}
-            if row.status == FAILED or row.artifact_sha256 is None:
-                values["artifact_sha256"] = artifact_sha256
-            connection.execute(
-                sa.update(MeasurementRow).where(MeasurementRow.id == row.id).values(values)
-            )
-            return int(row.id)
+            for each in begun:
+                of_this = {**of_all, "key": each.key}
+                row = connection.execute(_FIND_JOB, of_this).one_or_none()
+                if row is None:
+                    insert_facts(self._database, connection, environment)
+                    insert_settings(self._database, connection, protocol)
+                    opened = {"role": each.role, "status": MEASURING, "started_at": utc_now()}
+                    self._database.insert_missing(
+                        connection, MeasurementRow, [{**of_this, **opened}]
+                    )
+                    row = connection.execute(_FIND_JOB, of_this).one()
+                values: dict[str, Any] = {"ops": " ".join(each.ops) or row.ops}
+                if row.status == FAILED:
+                    values |= {"status": MEASURING, "failure": None, "finished_at": None}
+                if row.status == FAILED or row.artifact_sha256 is None:
+                    values["artifact_sha256"] = each.artifact_sha256
+                connection.execute(_CHANGE, {"measurement": row.id, **values})
+                ids[each.key] = int(row.id)
+        return ids
 
     def add_visit(
         self,
@@ -156,19 +202,19 @@ class MeasurementStore:
         Returns:
             Whether it was stored: not where another worker has taken the measurement over.
         """
+        values = {
+            "measurement_id": measurement_id,
+            "number": number,
+            "samples_ms": list(visit.samples_ms),
+            "reference_ms": list(visit.reference_ms) or None,
+            "measured_at": utc_now(),
+        }
         with self._transaction() as connection:
-            if worker is not None and not hold(connection, measurement_id, worker):
-                return False
-            connection.execute(
-                sa.insert(VisitRow).values(
-                    measurement_id=measurement_id,
-                    number=number,
-                    samples_ms=list(visit.samples_ms),
-                    reference_ms=list(visit.reference_ms) or None,
-                    measured_at=utc_now(),
-                )
-            )
-            return True
+            if worker is None:
+                connection.execute(_ADD_VISIT, values)
+                return True
+            held = {**values, "worker_id": worker}
+            return connection.execute(_ADD_VISIT_IF_HELD, held).rowcount > 0
 
     def visits(self, measurement_id: int) -> list[Visit]:
         """Every visit so far, in order.
@@ -176,13 +222,21 @@ class MeasurementStore:
         Raises:
             StoreError: one of them is damaged.
         """
+        return self.visits_of([measurement_id])[measurement_id]
+
+    def visits_of(self, measurement_ids: Collection[int]) -> dict[int, list[Visit]]:
+        """The same of several measurements, by their ids."""
+        found: dict[int, list[Visit]] = {number: [] for number in measurement_ids}
         with self._reading() as connection:
             rows = connection.execute(
-                sa.select(VisitRow.samples_ms, VisitRow.reference_ms)
-                .where(VisitRow.measurement_id == measurement_id)
-                .order_by(VisitRow.number)
+                sa.select(VisitRow.measurement_id, VisitRow.samples_ms, VisitRow.reference_ms)
+                .where(VisitRow.measurement_id.in_(found))
+                .order_by(VisitRow.measurement_id, VisitRow.number)
             )
-            return [Visit.from_columns(row.samples_ms, row.reference_ms) for row in rows]
+            for row in rows:
+                visit = Visit.from_columns(row.samples_ms, row.reference_ms)
+                found[row.measurement_id].append(visit)
+        return found
 
     def finish(self, measurement_id: int, summary: Summary, *, worker: str | None = None) -> bool:
         """Fill in the summary of a measurement whose protocol is satisfied; the claim ends.
@@ -200,14 +254,17 @@ class MeasurementStore:
         Returns:
             Ids of those that were filled in.
         """
+        ended = {"status": DONE, "finished_at": utc_now()}
         with self._transaction() as connection:
-            return {
-                measurement_id
-                for measurement_id, summary in summaries.items()
-                if self._end(
-                    connection, measurement_id, worker, status=DONE, **summary.to_columns()
-                )
-            }
+            held = self._held(connection, summaries, worker)
+            rows = [
+                {"measurement": number, **ended, **summaries[number].to_columns()}
+                for number in sorted(held)
+            ]
+            if rows:
+                connection.execute(_CHANGE, rows)
+                self._let_go(connection, held, worker)
+            return held
 
     def fail(self, measurement_id: int, reason: str, *, worker: str | None = None) -> bool:
         """Record that something could not be measured, and why; the claim ends.
@@ -215,23 +272,27 @@ class MeasurementStore:
         Returns:
             Whether it was: not where another worker has taken the measurement over.
         """
-        values = {"status": FAILED, "failure": reason[:_FAILURE_LIMIT]}
+        values = {"status": FAILED, "failure": reason[:_FAILURE_LIMIT], "finished_at": utc_now()}
         with self._transaction() as connection:
-            return self._end(connection, measurement_id, worker, **values)
+            held = self._held(connection, [measurement_id], worker)
+            if held:
+                connection.execute(_CHANGE, {"measurement": measurement_id, **values})
+            self._let_go(connection, held, worker)
+            return bool(held)
 
-    def _end(
-        self, connection: Connection, measurement_id: int, worker: str | None, **values: Any
-    ) -> bool:
-        if worker is not None and not hold(connection, measurement_id, worker):
-            return False
-        connection.execute(
-            sa.update(MeasurementRow)
-            .where(MeasurementRow.id == measurement_id)
-            .values(finished_at=utc_now(), **values)
-        )
+    def _held(
+        self, connection: Connection, measurement_ids: Collection[int], worker: str | None
+    ) -> set[int]:
+        """Those of some measurements that a worker holds; all of them where there is none."""
+        if worker is None:
+            return set(measurement_ids)
+        return hold(connection, measurement_ids, worker)
+
+    def _let_go(
+        self, connection: Connection, measurement_ids: Collection[int], worker: str | None
+    ) -> None:
         if worker is not None:
-            let_go(connection, measurement_id)
-        return True
+            let_go(connection, measurement_ids)
 
     def statuses(
         self, target: Target, environment: Environment, protocol: Protocol
