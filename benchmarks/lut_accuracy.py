@@ -1,7 +1,7 @@
 """How well the latency table predicts networks that it has never seen.
 
 For each runtime and space: measures every op, the carriers and some whole networks in common
-rounds, calibrates on 20 of the networks and the carriers, and compares the rest with what was
+rounds, calibrates on 40 of the networks and the carriers, and compares the rest with what was
 measured. Half of the networks are uniform samples, half are spread over the whole range of sizes.
 
     python benchmarks/lut_accuracy.py --runtime onnxruntime litert torch --json lut_accuracy.json
@@ -20,7 +20,7 @@ from _reporting import finish, header
 from devices.registry import open_target
 from devices.target import Target
 from latency_models.evaluate import Evaluation, evaluate
-from latency_models.fit import fit_latency_model
+from latency_models.fit import CALIBRATION_NETWORKS, fit_latency_model
 from lutier.networks import (
     carrier_jobs,
     carrier_samples,
@@ -38,7 +38,7 @@ from profiler.table import LatencyTable
 from search.spaces.registry import open_space
 
 DEFAULT_SPACES = ["mobile?resolution=96", "mobile?resolution=160"]
-CALIBRATION = 20
+CALIBRATION = CALIBRATION_NETWORKS
 MAX_MAPE = 0.015
 NOISE_FACTOR = 1.25
 MAX_BIAS = 0.05

@@ -68,7 +68,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--space", default="mobile?resolution=96")
     parser.add_argument("--runtimes", nargs="+", default=["onnxruntime", "litert", "torch"])
-    parser.add_argument("--networks", type=int, default=50, help="to compare with")
+    parser.add_argument("--networks", type=int, default=60, help="to compare with")
     parser.add_argument("--time-limit", type=float, default=120, help="seconds a runtime")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -305,14 +305,14 @@ def compare(
     ms: Mapping[Key, float],
     noise: float,
 ) -> tuple[Evaluation, Evaluation]:
-    """The plain sum on all networks; and calibrated on 20 of them, on the others."""
+    """The plain sum on all networks; and calibrated on 40 of them, on the others."""
     networks = [space.ops(architecture) for architecture in drawn]
     measured = [ms["network", architecture.id] for architecture in drawn]
     sums = [sum(table[op.key] for op in ops if not op.is_free) for ops in networks]
     latencies = LatencyTable.from_ops(
         "simulated", {OpSpec.parse(key): value for key, value in table.items()}
     )
-    count = min(CALIBRATION_NETWORKS, len(drawn) // 2)
+    count = min(CALIBRATION_NETWORKS, 2 * len(drawn) // 3)
     model = SumModel(LookupModel(latencies)).fit(networks[:count], measured[:count])
     predicted = model.predict_ms(networks[count:])
     return evaluate(sums, measured, noise), evaluate(predicted, measured[count:], noise)

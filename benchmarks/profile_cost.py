@@ -10,7 +10,7 @@ How good a table is, is measured in two ways, each against one long and careful 
 third is shown beside them:
 
     ops         mean error of the ops alone, but for the common factor of a faster or slower minute
-    calibrated  mean error of sums on whole networks, after calibration on 20 others
+    calibrated  mean error of sums on whole networks, after calibration on 40 others
     plain       the same before calibration: what ops alone leave out, so no measure of noise
 
     python benchmarks/profile_cost.py --json profile_cost.json
@@ -78,7 +78,7 @@ class Way:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--space", default="mobile")
-    parser.add_argument("--networks", type=int, default=50)
+    parser.add_argument("--networks", type=int, default=60)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--time-limit", type=float, default=120, help="for the careful table")
     parser.add_argument("--seed", type=int, default=0)
@@ -237,7 +237,7 @@ def errors(
     measured = [truth[architecture.id] for architecture in drawn]
     latencies = LatencyTable.from_ops("t", {OpSpec.parse(key): ms for key, ms in table.items()})
     model = SumModel(LookupModel(latencies))
-    count = min(CALIBRATION_NETWORKS, len(drawn) // 2)
+    count = min(CALIBRATION_NETWORKS, 2 * len(drawn) // 3)
     fitted = model.fit(networks[:count], measured[:count])
     return {
         "ops": float(np.abs(ratios / np.median(ratios) - 1).mean()),

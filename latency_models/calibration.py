@@ -3,7 +3,8 @@
 What ops take differs from network to network. With ``M`` for the megabytes of weights, each way is
 one term of
 
-    latency = constant + slope * sum + per_op * (ops - 1) + per_megabyte * M + crowding * sum * M
+    latency = constant + slope * sum + per_op * (ops - 1) + per_megabyte * M + kernels
+              + M * (crowding * sum + crowded kernels)
 
 - ``slope``: ops in a network share caches and are fused, or get in each other's way;
 - ``per_op``: an op on its own pays for a call of the runtime and for reordering its input and
@@ -11,26 +12,32 @@ one term of
 - ``per_megabyte``: an op on its own finds its weights in a cache that a network's do not fit in;
 - ``crowding``: the more weights a network has, and the longer it takes until it needs them again,
   the fewer are still in a cache that it shares with others;
+- ``kernels``: so much for each op of a kind and kernel size. A runtime has an implementation for
+  each, which may read more than its weights and use memory beside its input and output;
+- ``crowded kernels``: likewise for each megabyte of weights;
 - ``constant``: the rest.
 
-The last term is of the network as a whole: no op has a contribution of its own. Where one is asked
-for, as in a search, :meth:`Calibration.near` gives the tangent at networks of a given latency.
+The terms with ``M`` in front are of the network as a whole: no op has a contribution of its own.
+Where one is asked for, as in a search, :meth:`Calibration.near` gives the tangent at networks of a
+given latency.
 
 Besides, each op may take a little more or less in networks than its table says, by a factor of its
 own (:func:`fit_op_factors`); the terms are fitted to ops with these factors.
 
-A few networks cannot tell five terms apart, and where they all cost about the same not even two.
+A few networks cannot tell so many terms apart, and where they all cost about the same not even two.
 So this is a Bayesian linear regression on relative errors (a ridge regression whose origin is the
 plain sum; Bishop, 2006, section 3.3): a priori the slope is 1 and each other term 0, give or take
-:data:`PRIOR` of the latency, and the factor of each op 1, give or take :data:`OP_PRIOR`. What the
-networks do not determine stays as it was; nothing has to be left out by hand. A network that was
-mismeasured counts less by Huber's weights (1964), found by iterated reweighting.
+:data:`PRIOR` of the latency (:data:`KERNEL_PRIOR` for each kernel size), and the factor of each op
+1, give or take :data:`OP_PRIOR`. What the networks do not determine stays as it was; nothing has to
+be left out by hand. A network that was mismeasured counts less by Huber's weights (1964), found by
+iterated reweighting.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -40,10 +47,12 @@ from devices.errors import InputError
 from latency_models.base import FloatArray
 from profiler.ops import OpSpec
 
-TERMS = ("constant", "sum", "ops", "weights", "crowding")
-"""Names of the terms, in order of the columns of :func:`terms_of`."""
+TERMS = ("constant", "sum", "ops", "weights", "crowding", "kernels")
+"""Names of the terms; the last stands for kernels and crowded kernels."""
 PRIOR = 0.3
 """Standard deviation a priori of each term's share of a network's latency, and of the slope."""
+KERNEL_PRIOR = 0.2
+"""The same for what each kernel size adds."""
 OP_PRIOR = 0.05
 """Standard deviation a priori of the factor of each op."""
 NOISE = 0.02
@@ -69,10 +78,14 @@ class Calibration:
         per_op_ms: added for each op that is not free.
         per_megabyte_ms: added for each 10^6 bytes of float32 weights.
         crowding: added for each ms of the sum and each 10^6 bytes of weights, in ms.
+        kernel_ms: added for each op, by :func:`kernel_of` it.
+        kernel_crowding: added for each op and each 10^6 bytes of weights of its network, in ms,
+            likewise.
         op_factors: by the key of each op, what it takes in networks over what its table says; 1 for
             those that are not in it.
-        pivot_sum_ms: plain sum of networks of 0 ms and by how much it grows with each further ms,
-            on the line through the networks it was fitted to.
+        pivot_crowding: what each 10^6 bytes of weights add to networks of 0 ms by crowding, in ms,
+            and by how much that grows with each further ms, on the line through the networks it
+            was fitted to.
         pivot_megabytes: their megabytes of weights, likewise.
         latency_low_ms: smallest latency among the networks.
         latency_high_ms: largest latency among the networks.
@@ -89,8 +102,10 @@ class Calibration:
     per_op_ms: float = 0.0
     per_megabyte_ms: float = 0.0
     crowding: float = 0.0
+    kernel_ms: Mapping[str, float] = field(default_factory=dict)
+    kernel_crowding: Mapping[str, float] = field(default_factory=dict)
     op_factors: Mapping[str, float] = field(default_factory=dict)
-    pivot_sum_ms: tuple[float, float] = (0.0, 1.0)
+    pivot_crowding: tuple[float, float] = (0.0, 0.0)
     pivot_megabytes: tuple[float, float] = (0.0, 0.0)
     latency_low_ms: float | None = None
     latency_high_ms: float | None = None
@@ -103,43 +118,62 @@ class Calibration:
     @property
     def is_additive(self) -> bool:
         """Whether each op has a contribution of its own."""
-        return self.crowding == 0
-
-    def adjusted_ms(self, specs: Sequence[OpSpec], latencies_ms: FloatArray) -> FloatArray:
-        """What each op takes in networks, in ms, from what its table says."""
-        factors = [self.op_factors.get(spec.key, 1.0) for spec in specs]
-        return latencies_ms * np.array(factors, dtype=np.float64)
+        return self.crowding == 0 and not any(self.kernel_crowding.values())
 
     def near(self, latency_ms: float) -> Calibration:
         """The additive calibration that is nearest for networks of about some latency.
 
-        It is the tangent, ``sum * M`` being near ``S * M + sum * W - S * W`` for a network of plain
-        sum ``S`` and ``W`` megabytes of weights, which are those of that latency on the average.
-        Beyond the latencies it was fitted to, the tangent at the nearest of them.
+        It is the tangent, ``M * C`` being near ``M * c + m * C - m * c`` for networks of ``m``
+        megabytes of weights and a crowding of ``c``, which are those of that latency on the
+        average. Beyond the latencies it was fitted to, the tangent at the nearest of them.
         """
         if self.is_additive:
             return self
         low, high = self.latency_low_ms or 0.0, self.latency_high_ms or math.inf
         at = min(max(latency_ms, low), high)
-        sum_ms, megabytes = (a + b * at for a, b in (self.pivot_sum_ms, self.pivot_megabytes))
+        crowding, megabytes = (a + b * at for a, b in (self.pivot_crowding, self.pivot_megabytes))
+        kernel_ms = dict(self.kernel_ms)
+        for kernel, added in self.kernel_crowding.items():
+            kernel_ms[kernel] = kernel_ms.get(kernel, 0.0) + added * megabytes
         return replace(
             self,
-            constant_ms=self.constant_ms - self.crowding * sum_ms * megabytes,
+            constant_ms=self.constant_ms - crowding * megabytes,
             slope=self.slope + self.crowding * megabytes,
-            per_megabyte_ms=self.per_megabyte_ms + self.crowding * sum_ms,
+            per_megabyte_ms=self.per_megabyte_ms + crowding,
             crowding=0.0,
+            kernel_ms=kernel_ms,
+            kernel_crowding={},
         )
 
-    def predict_ms(self, rows: FloatArray) -> FloatArray:
+    def parts_of(self, specs: Sequence[OpSpec], latencies_ms: FloatArray) -> FloatArray:
+        """What each op takes by itself, its weights, and how it is crowded; 0 for a free one.
+
+        Args:
+            specs: the ops.
+            latencies_ms: what each takes by its table, shape ``(len(specs),)``.
+
+        Returns:
+            Shape ``(len(specs), 3)``: ms, 10^6 bytes, and ms for each 10^6 bytes of weights of the
+            network. Of a network, the sums of these of its ops.
+        """
+        parts = np.zeros((len(specs), 3))
+        for part, spec, latency_ms in zip(parts, specs, latencies_ms.tolist(), strict=True):
+            if spec.is_free:
+                continue
+            adjusted_ms = self.op_factors.get(spec.key, 1.0) * latency_ms
+            kernel, megabytes = kernel_of(spec), weight_megabytes(spec)
+            own_ms = self.slope * adjusted_ms + self.per_op_ms + self.kernel_ms.get(kernel, 0.0)
+            crowded_ms = self.crowding * adjusted_ms + self.kernel_crowding.get(kernel, 0.0)
+            part[:] = own_ms + self.per_megabyte_ms * megabytes, megabytes, crowded_ms
+        return parts
+
+    def predict_ms(self, parts: FloatArray) -> FloatArray:
         """Latency of networks in ms, shape ``(n,)``.
 
         Args:
-            rows: :func:`terms_of` each, shape ``(n, 5)``.
+            parts: :meth:`parts_of` the ops of each, summed; shape ``(n, 3)``.
         """
-        # The first op of a network is not one too many: its call is part of the constant.
-        constant_ms = self.constant_ms + self.per_op_ms
-        terms = (constant_ms, self.slope, self.per_op_ms, self.per_megabyte_ms, self.crowding)
-        latency_ms: FloatArray = rows @ np.array(terms)
+        latency_ms: FloatArray = self.constant_ms + parts[:, 0] + parts[:, 1] * parts[:, 2]
         return latency_ms
 
     def contributions_ms(self, specs: Sequence[OpSpec], latencies_ms: FloatArray) -> FloatArray:
@@ -147,7 +181,7 @@ class Calibration:
 
         Args:
             specs: the ops.
-            latencies_ms: what each takes by :meth:`adjusted_ms`, shape ``(len(specs),)``.
+            latencies_ms: what each takes by its table, shape ``(len(specs),)``.
 
         Raises:
             InputError: it is not additive.
@@ -158,12 +192,7 @@ class Calibration:
                 "what it adds depends on the weights of the whole network",
                 "near(latency_ms) of the calibration or model",
             )
-        megabytes = np.array([weight_megabytes(spec) for spec in specs], dtype=np.float64)
-        nodes = np.array([not spec.is_free for spec in specs], dtype=np.float64)
-        added = (
-            self.slope * latencies_ms + self.per_op_ms * nodes + self.per_megabyte_ms * megabytes
-        )
-        return np.maximum(added, 0.0)
+        return np.maximum(self.parts_of(specs, latencies_ms)[:, 0], 0.0)
 
 
 UNCALIBRATED = Calibration()
@@ -175,29 +204,54 @@ def weight_megabytes(spec: OpSpec) -> float:
     return 4e-6 * sum(layer.weights for layer in spec.layers)
 
 
-def terms_of(network: Sequence[OpSpec], latencies_ms: FloatArray) -> tuple[float, ...]:
-    """A network's row of the regression, a value for each of :data:`TERMS`.
+def kernel_of(spec: OpSpec) -> str:
+    """Kind and kernel size of an op, such as ``mbconv/kernel=7``."""
+    size = dict(spec.attributes).get("kernel")
+    return spec.kind if size is None else f"{spec.kind}/kernel={size}"
 
-    They are 1, the sum in ms, ops after the first, megabytes of weights, and sum times megabytes.
 
-    Args:
-        network: its ops.
-        latencies_ms: what each op takes by :meth:`Calibration.adjusted_ms`, shape
-            ``(len(network),)``.
+@dataclass(frozen=True)
+class Rows:
+    """What the regression sees of some networks.
+
+    Attributes:
+        sums_ms: sums of what their ops take by the table, shape ``(n,)``.
+        nodes: how many ops that are not free each has, shape ``(n,)``.
+        megabytes: their weights in 10^6 bytes, shape ``(n,)``.
+        kernels: how many ops of each :func:`kernel_of` it each has, shape ``(n,)`` each.
     """
-    nodes = sum(not spec.is_free for spec in network)
-    megabytes = sum(weight_megabytes(spec) for spec in network)
-    sum_ms = float(latencies_ms.sum())
-    return 1.0, sum_ms, max(nodes - 1.0, 0.0), megabytes, sum_ms * megabytes
+
+    sums_ms: FloatArray
+    nodes: FloatArray
+    megabytes: FloatArray
+    kernels: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, networks: Sequence[Sequence[OpSpec]], ops_ms: Mapping[OpSpec, float]) -> Rows:
+        """Those of some networks.
+
+        Args:
+            networks: the ops of each.
+            ops_ms: what each op takes.
+        """
+        nodes = [[spec for spec in network if not spec.is_free] for network in networks]
+        counts = [Counter(map(kernel_of, network)) for network in nodes]
+        return cls(
+            _array(sum(ops_ms[spec] for spec in network) for network in nodes),
+            _array(map(len, nodes)),
+            _array(sum(map(weight_megabytes, network)) for network in nodes),
+            {
+                each: _array(count[each] for count in counts)
+                for each in sorted(set().union(*counts))
+            },
+        )
 
 
-def calibrate(
-    rows: FloatArray, measured_ms: FloatArray, terms: Sequence[str] = TERMS
-) -> Calibration:
+def calibrate(rows: Rows, measured_ms: FloatArray, terms: Sequence[str] = TERMS) -> Calibration:
     """Fit the terms to measured networks.
 
     Args:
-        rows: :func:`terms_of` each network, shape ``(n, 5)``.
+        rows: of ``n`` networks.
         measured_ms: latency of each, shape ``(n,)``.
         terms: which of :data:`TERMS` may differ from the plain sum's; ``sum`` is always among them.
 
@@ -205,24 +259,30 @@ def calibrate(
         InputError: fewer than three networks, or a latency or sum that is not positive.
     """
     _check(rows, measured_ms, terms)
-    used, scale, design = _design(rows, measured_ms, terms)
-    prior = np.array([float(name == "sum") for name in used])
-    shares, loo_error = _robust_ridge(design, prior, np.full(len(used), PRIOR))
-    found = dict(zip(used, (shares * scale).tolist(), strict=True))
-    per_op_ms = found.get("ops", 0.0)
-    sums = rows[:, 1]
+    design = _Design.of(rows, measured_ms, terms)
+    shares, loo_error = _robust_ridge(design.columns, design.prior, design.spread)
+    found = dict(zip(design.names, (shares * design.scale).tolist(), strict=True))
+    kernel_ms = {each: found[each, False] for each in rows.kernels if (each, False) in found}
+    kernel_crowding = {each: found[each, True] for each in rows.kernels if (each, True) in found}
+    per_op_ms, crowding = found.get("ops", 0.0), found.get("crowding", 0.0)
+    crowded = crowding * rows.sums_ms
+    for each, added in kernel_crowding.items():
+        crowded = crowded + added * rows.kernels[each]
+    sums = rows.sums_ms
     return Calibration(
         # The first op of a network is not one too many: its call is the network's own.
         constant_ms=found.get("constant", 0.0) - per_op_ms,
         slope=found["sum"],
         per_op_ms=per_op_ms,
         per_megabyte_ms=found.get("weights", 0.0),
-        crowding=found.get("crowding", 0.0),
-        pivot_sum_ms=_line(measured_ms, rows[:, 1]),
-        pivot_megabytes=_line(measured_ms, rows[:, 3]),
+        crowding=crowding,
+        kernel_ms=kernel_ms,
+        kernel_crowding=kernel_crowding,
+        pivot_crowding=_line(measured_ms, crowded),
+        pivot_megabytes=_line(measured_ms, rows.megabytes),
         latency_low_ms=float(measured_ms.min()),
         latency_high_ms=float(measured_ms.max()),
-        networks=len(rows),
+        networks=len(sums),
         loo_error=loo_error,
         sum_low_ms=float(sums.min()),
         sum_high_ms=float(sums.max()),
@@ -231,7 +291,7 @@ def calibrate(
 
 
 def fit_op_factors(
-    rows: FloatArray, ops_ms: FloatArray, measured_ms: FloatArray, terms: Sequence[str] = TERMS
+    rows: Rows, ops_ms: FloatArray, measured_ms: FloatArray, terms: Sequence[str] = TERMS
 ) -> FloatArray:
     """By what factor each op takes longer in networks than its table says, shape ``(k,)``.
 
@@ -239,7 +299,7 @@ def fit_op_factors(
     networks do not tell, it is 1.
 
     Args:
-        rows: :func:`terms_of` each network, shape ``(n, 5)``.
+        rows: of ``n`` networks.
         ops_ms: what each op takes in each network by its table, as often as it is there; shape
             ``(n, k)``.
         measured_ms: latency of each network, shape ``(n,)``.
@@ -249,31 +309,62 @@ def fit_op_factors(
         InputError: as :func:`calibrate`.
     """
     _check(rows, measured_ms, terms)
-    used, _, design = _design(rows, measured_ms, terms)
+    design = _Design.of(rows, measured_ms, terms)
     count = ops_ms.shape[1]
-    prior = np.array([float(name == "sum") for name in used] + [0.0] * count)
-    spread = np.array([PRIOR] * len(used) + [OP_PRIOR] * count)
-    found, _ = _robust_ridge(np.hstack([design, ops_ms / measured_ms[:, None]]), prior, spread)
-    slope = max(float(found[used.index("sum")]), _LEAST_SLOPE)
-    factors: FloatArray = 1 + np.clip(found[len(used) :] / slope, -_MOST, _MOST)
+    found, _ = _robust_ridge(
+        np.hstack([design.columns, ops_ms / measured_ms[:, None]]),
+        np.concatenate([design.prior, np.zeros(count)]),
+        np.concatenate([design.spread, np.full(count, OP_PRIOR)]),
+    )
+    slope = max(float(found[design.names.index("sum")]), _LEAST_SLOPE)
+    factors: FloatArray = 1 + np.clip(found[len(design.names) :] / slope, -_MOST, _MOST)
     return factors
 
 
-def _design(
-    rows: FloatArray, measured_ms: FloatArray, terms: Sequence[str]
-) -> tuple[list[str], FloatArray, FloatArray]:
-    """Terms that are fitted, their scales, and the design matrix, shape ``(n, len(terms))``.
+@dataclass(frozen=True)
+class _Design:
+    """What is fitted. A coefficient is its term's share of the latency, but for the slope.
 
-    A term's coefficient is its share of the latency, but for the slope, which is itself.
+    Attributes:
+        names: of the terms; for a kernel size, it and whether it is the crowded one.
+        scale: what brings each coefficient back to its own unit, shape ``(k,)``.
+        columns: the design matrix, shape ``(n, k)``.
+        prior: mean of each coefficient a priori, shape ``(k,)``.
+        spread: its standard deviation a priori, shape ``(k,)``.
     """
-    relative = rows / measured_ms[:, None]
-    places = [
-        i
-        for i, name in enumerate(TERMS)
-        if name == "sum" or (name in terms and relative[:, i].any())
-    ]
-    scale = np.array([1.0 if TERMS[i] == "sum" else 1 / relative[:, i].mean() for i in places])
-    return [TERMS[i] for i in places], scale, relative[:, places] * scale
+
+    names: tuple[str | tuple[str, bool], ...]
+    scale: FloatArray
+    columns: FloatArray
+    prior: FloatArray
+    spread: FloatArray
+
+    @classmethod
+    def of(cls, rows: Rows, measured_ms: FloatArray, terms: Sequence[str]) -> _Design:
+        values: dict[str | tuple[str, bool], FloatArray] = {
+            "constant": np.ones(len(measured_ms)),
+            "sum": rows.sums_ms,
+            "ops": np.maximum(rows.nodes - 1, 0),
+            "weights": rows.megabytes,
+            "crowding": rows.sums_ms * rows.megabytes,
+        }
+        values = {name: x for name, x in values.items() if name == "sum" or name in terms}
+        if "kernels" in terms:
+            for kernel, count in rows.kernels.items():
+                values[kernel, False], values[kernel, True] = count, count * rows.megabytes
+        relative = {name: x / measured_ms for name, x in values.items() if x.any()}
+        scale = _array(1 if name == "sum" else 1 / x.mean() for name, x in relative.items())
+        return cls(
+            tuple(relative),
+            scale,
+            np.stack(list(relative.values()), axis=1) * scale,
+            _array(name == "sum" for name in relative),
+            _array(KERNEL_PRIOR if isinstance(name, tuple) else PRIOR for name in relative),
+        )
+
+
+def _array(values: Iterable[float]) -> FloatArray:
+    return np.array(list(values), dtype=np.float64)
 
 
 def _line(x: FloatArray, y: FloatArray) -> tuple[float, float]:
@@ -284,17 +375,17 @@ def _line(x: FloatArray, y: FloatArray) -> tuple[float, float]:
     return float(intercept), float(slope)
 
 
-def _check(rows: FloatArray, measured_ms: FloatArray, terms: Sequence[str]) -> None:
+def _check(rows: Rows, measured_ms: FloatArray, terms: Sequence[str]) -> None:
     unknown = sorted(set(terms) - set(TERMS))
     if unknown:
         raise InputError(f"no term {unknown[0]!r} of a calibration", hint=", ".join(TERMS))
-    if len(rows) < MIN_NETWORKS:
+    if len(rows.sums_ms) < MIN_NETWORKS:
         raise InputError(
-            f"{len(rows)} measured networks to calibrate with",
+            f"{len(rows.sums_ms)} measured networks to calibrate with",
             f"needs at least {MIN_NETWORKS}",
             "measure more whole networks",
         )
-    for name, values in (("measured latency", measured_ms), ("sum of ops", rows[:, 1])):
+    for name, values in (("measured latency", measured_ms), ("sum of ops", rows.sums_ms)):
         bad = values[~(np.isfinite(values) & (values > 0))]
         if bad.size:
             raise InputError(f"a network with a {name} of {bad[0]} ms", "must be positive")

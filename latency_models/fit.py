@@ -19,7 +19,8 @@ from latency_models.regressors import KindScore, OpRegressors
 from profiler.ops import OpSpec
 from profiler.table import LatencyTable
 
-CALIBRATION_NETWORKS = 20
+CALIBRATION_NETWORKS = 40
+"""How many networks a model is calibrated on; two thirds of them where there are fewer than 60."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def fit_latency_model(
     networks: Sequence[NetworkSample],
     *,
     carriers: Sequence[NetworkSample] = (),
-    calibration: int = CALIBRATION_NETWORKS,
+    calibration: int | None = None,
     seed: int = 0,
     space: str = "",
     terms: Sequence[str] = TERMS,
@@ -95,8 +96,9 @@ def fit_latency_model(
         networks: measured on the same target in the same environment, best in the same rounds.
         carriers: networks that the table's ops were measured beside; calibrated on too, and never
             held out.
-        calibration: how many of the networks to calibrate on; all others are held out, but for
-            those that run the same ops as a carrier.
+        calibration: how many of the networks to calibrate on, by default two thirds and at most
+            :data:`CALIBRATION_NETWORKS`; all others are held out, but for those that run the same
+            ops as a carrier.
         seed: of the split and of the regressors.
         space: canonical string of the networks' search space, to be kept with the model.
         terms: which terms of :mod:`latency_models.calibration` are fitted.
@@ -106,6 +108,8 @@ def fit_latency_model(
             twice, a latency that is not positive.
         MissingEntryError: a network holds an op that was neither measured nor can be regressed.
     """
+    if calibration is None:
+        calibration = max(MIN_NETWORKS, min(CALIBRATION_NETWORKS, 2 * len(networks) // 3))
     fitted_on, held_out = _split(networks, carriers, calibration, seed)
     fitted_on = [*fitted_on, *carriers]
     regressors = OpRegressors.fit(list(table.ops), list(table.ops.values()), seed=seed)

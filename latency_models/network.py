@@ -13,9 +13,9 @@ from latency_models.calibration import (
     TERMS,
     UNCALIBRATED,
     Calibration,
+    Rows,
     calibrate,
     fit_op_factors,
-    terms_of,
 )
 from profiler.ops import OpSpec
 
@@ -60,7 +60,7 @@ class SumModel:
             MissingEntryError: an op that the op model cannot answer for.
             InputError: the model is not additive.
         """
-        return self.calibration.contributions_ms(specs, self._adjusted_ms(specs))
+        return self.calibration.contributions_ms(specs, self.op_model.predict_ms(specs))
 
     def predict_ms(self, networks: Networks) -> FloatArray:
         """Latency of each network in ms, shape ``(len(networks),)``.
@@ -76,7 +76,7 @@ class SumModel:
             sums = [sum(added[spec] for spec in network) for network in networks]
             latencies = self.constant_ms + np.array(sums, dtype=np.float64)
         else:
-            latencies = self.calibration.predict_ms(self._rows(networks))
+            latencies = self.calibration.predict_ms(self._parts(networks))
         if self.is_calibrated and latencies.size and latencies.min() <= 0:
             calibration = self.calibration
             raise UntrustworthyError(
@@ -109,28 +109,27 @@ class SumModel:
         measured = np.asarray(measured_ms, dtype=np.float64)
         if measured.shape != (len(networks),):
             raise InputError(f"{len(networks)} networks with latencies of shape {measured.shape}")
-        plain = SumModel(self.op_model)
         distinct = [spec for spec in _distinct(networks) if not spec.is_free]
+        ops_ms = self.op_model.predict_ms(distinct)
         counts = [[network.count(spec) for spec in distinct] for network in map(list, networks)]
-        ops_ms = np.array(counts, dtype=np.float64) * self.op_model.predict_ms(distinct)
-        factors = fit_op_factors(plain._rows(networks), ops_ms, measured, terms).tolist()
-        by_key = {spec.key: factor for spec, factor in zip(distinct, factors, strict=True)}
-        adjusted = SumModel(self.op_model, Calibration(op_factors=by_key))
-        found = calibrate(adjusted._rows(networks), measured, terms)
+        factors = fit_op_factors(
+            Rows.of(networks, dict(zip(distinct, ops_ms.tolist(), strict=True))),
+            np.array(counts, dtype=np.float64).reshape(len(counts), len(distinct)) * ops_ms,
+            measured,
+            terms,
+        )
+        adjusted_ms = dict(zip(distinct, (factors * ops_ms).tolist(), strict=True))
+        found = calibrate(Rows.of(networks, adjusted_ms), measured, terms)
+        by_key = {spec.key: each for spec, each in zip(distinct, factors.tolist(), strict=True)}
         return replace(self, calibration=replace(found, op_factors=by_key))
 
-    def _adjusted_ms(self, specs: Sequence[OpSpec]) -> FloatArray:
-        return self.calibration.adjusted_ms(specs, self.op_model.predict_ms(specs))
-
-    def _rows(self, networks: Networks) -> FloatArray:
-        """The terms of each network, shape ``(len(networks), len(TERMS))``."""
+    def _parts(self, networks: Networks) -> FloatArray:
+        """:meth:`Calibration.parts_of` each network, shape ``(len(networks), 3)``."""
         distinct = _distinct(networks)
-        alone = dict(zip(distinct, self._adjusted_ms(distinct).tolist(), strict=True))
-        rows = [
-            terms_of(network, np.array([alone[spec] for spec in network], dtype=np.float64))
-            for network in networks
-        ]
-        return np.array(rows, dtype=np.float64).reshape(len(rows), len(TERMS))
+        parts = self.calibration.parts_of(distinct, self.op_model.predict_ms(distinct))
+        of = dict(zip(distinct, parts, strict=True))
+        sums = [np.sum([of[spec] for spec in network], axis=0) for network in networks]
+        return np.array(sums, dtype=np.float64).reshape(len(sums), 3)
 
 
 def _distinct(networks: Networks) -> list[OpSpec]:

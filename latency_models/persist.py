@@ -39,7 +39,7 @@ from profiler.ops import OpSpec, kinds
 from profiler.table import LatencyTable
 
 FORMAT_NAME = "lutier-latency-model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MODEL_FILE = "model.json"
 
 _KERNELS = "sklearn.gaussian_process.kernels"

@@ -37,7 +37,7 @@ def load_table(settings: Settings, target: Target) -> LatencyTable:
 
 
 def fit_models(
-    settings: Settings, target: Target, calibration: int
+    settings: Settings, target: Target, calibration: int | None = None
 ) -> tuple[LatencyTable, list[SpaceModel]]:
     """Fit a model to each space that the target's table has whole networks of, and keep it.
 
@@ -53,7 +53,7 @@ def fit_models(
         raise MissingTableError(
             f"the latency table of {target} has no whole networks",
             "without some the sum of the ops cannot be calibrated",
-            f"lutier profile {target.flags} --space SPACE --networks 50",
+            f"lutier profile {target.flags} --space SPACE --networks 60",
         )
     models = []
     for space in spaces:

@@ -37,7 +37,7 @@ class Settings(BaseModel):
     home: Path = Field(default_factory=lambda: platformdirs.user_data_path("lutier"))
     db: str = ""
     seed: int = Field(default=0, ge=0)
-    networks: int = Field(default=50, ge=0, le=10_000)
+    networks: int = Field(default=60, ge=0, le=10_000)
     max_rounds: int = Field(default=300, ge=12, le=100_000)
     min_seconds: float = Field(default=3.0, ge=0)
     max_seconds: float = Field(default=120.0, ge=0)

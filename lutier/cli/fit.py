@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 @click.option(
     "--calibration",
     type=click.IntRange(min=3),
-    default=20,
-    show_default=True,
-    help="Networks to calibrate with; the others test the model.",
+    help="Networks to calibrate with; the others test the model. [dim]two thirds, at most 40[/dim]",
 )
 @seed_option
 @strict_option
 @db_option
 @json_option
 def fit(
-    target: str, calibration: int, seed: int | None, strict: bool, db: str | None, as_json: bool
+    target: str,
+    calibration: int | None,
+    seed: int | None,
+    strict: bool,
+    db: str | None,
+    as_json: bool,
 ) -> None:
     """Fit the latency model of a target to its table, and test it on networks held out.
 
@@ -97,6 +100,11 @@ def print_model(table: LatencyTable, model: SpaceModel) -> None:
         f" {terms.per_megabyte_ms * 1e3:+.1f} us per MB of weights"
         f" {terms.crowding * 100:+.2f} % of the sum per MB"
     )
+    for kernel in sorted(terms.kernel_ms):
+        out.print(
+            f"  {kernel}: {terms.kernel_ms[kernel] * 1e3:+.2f} us an op,"
+            f" {terms.kernel_crowding[kernel] * 1e3:+.2f} us per MB of weights of the network"
+        )
     factors = sorted(terms.op_factors.values())
     if factors:
         out.print(

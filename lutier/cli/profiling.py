@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     "--networks",
     type=click.IntRange(min=0),
     help="Whole networks to measure among the ops, to calibrate and test with, beside those that"
-    " show what ops take in a network; 0 for ops alone. [dim]50[/dim]",
+    " show what ops take in a network; 0 for ops alone. [dim]60[/dim]",
 )
 @click.option(
     "--max-rounds", type=click.IntRange(min=12), help="Rounds at the most. [dim]300[/dim]"

@@ -8,7 +8,12 @@ import pytest
 
 from devices.errors import InputError, MissingEntryError
 from latency_models.base import AdditiveLatencyModel
-from latency_models.fit import FittedModel, NetworkSample, fit_latency_model
+from latency_models.fit import (
+    CALIBRATION_NETWORKS,
+    FittedModel,
+    NetworkSample,
+    fit_latency_model,
+)
 from profiler.ops import OpSpec
 
 if TYPE_CHECKING:
@@ -30,11 +35,18 @@ def test_unseen_networks_are_predicted_near_the_noise(fitted: FittedModel) -> No
     assert fitted.uncalibrated.mape > 5 * fitted.evaluation.mape
 
 
+def test_few_networks_are_split_two_to_one(
+    device: SimulatedDevice, network_ops: list[OpSpec], networks: Networks
+) -> None:
+    fitted = fit_latency_model(device.table(network_ops), device.samples(networks[:30]))
+    assert (len(fitted.calibration), len(fitted.held_out)) == (20, 10)
+
+
 def test_calibration_and_held_out_networks_are_disjoint_and_complete(
     fitted: FittedModel, networks: Networks
 ) -> None:
-    assert len(fitted.calibration) == 20
-    assert fitted.evaluation.n == len(fitted.held_out) == len(networks) - 20
+    assert len(fitted.calibration) == CALIBRATION_NETWORKS
+    assert fitted.evaluation.n == len(fitted.held_out) == len(networks) - CALIBRATION_NETWORKS
     assert not set(fitted.calibration) & set(fitted.held_out)
 
 
@@ -115,7 +127,7 @@ def test_carriers_are_calibrated_on_and_never_held_out(
     found = fit_latency_model(table, samples[12:], carriers=carriers, seed=0)
     assert found.calibration == (*without.calibration, *(carrier.id for carrier in carriers))
     assert found.held_out == without.held_out
-    assert found.model.calibration.networks == 20 + 12
+    assert found.model.calibration.networks == len(without.calibration) + 12
 
 
 def test_what_carriers_take_counts(

@@ -8,7 +8,7 @@ import pytest
 
 from devices.errors import InputError, MissingEntryError, UntrustworthyError
 from latency_models.base import AdditiveLatencyModel
-from latency_models.calibration import TERMS, Calibration, weight_megabytes
+from latency_models.calibration import TERMS, Calibration, kernel_of, weight_megabytes
 from latency_models.lookup import LookupModel
 from latency_models.network import SumModel
 from profiler.ops import OpSpec
@@ -22,7 +22,7 @@ CROWDED = Calibration(
     per_op_ms=0.01,
     per_megabyte_ms=0.05,
     crowding=0.3,
-    pivot_sum_ms=(0.1, 0.8),
+    pivot_crowding=(0.03, 0.24),
     pivot_megabytes=(0.1, 0.3),
     latency_low_ms=0.5,
     latency_high_ms=2.0,
@@ -248,7 +248,8 @@ def test_an_op_of_no_measured_network_has_no_factor(
     model = fit(plain, device, networks[:3])
     unseen = next(op for op in network_ops if not any(op in ops for ops in networks[:3]))
     assert unseen.key not in model.calibration.op_factors
-    wanted = model.near(1.0).calibration.slope * plain.op_model.predict_ms([unseen])[0]
     rest = model.near(1.0).calibration
+    wanted = rest.slope * plain.op_model.predict_ms([unseen])[0]
     wanted += rest.per_op_ms + rest.per_megabyte_ms * weight_megabytes(unseen)
+    wanted += rest.kernel_ms.get(kernel_of(unseen), 0.0)
     assert model.near(1.0).contributions_ms([unseen])[0] == pytest.approx(max(wanted, 0))

@@ -15,7 +15,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from devices.errors import InputError, MissingModelError
 from latency_models import persist
-from latency_models.fit import FittedModel, fit_latency_model
+from latency_models.fit import CALIBRATION_NETWORKS, FittedModel, fit_latency_model
 from latency_models.network import SumModel
 from latency_models.persist import load_model, save_model
 from profiler.ops import OpSpec
@@ -81,7 +81,9 @@ def test_crowding_its_pivots_and_factors_come_back(
     calibration = replace(
         fitted.model.calibration,
         crowding=0.3,
-        pivot_sum_ms=(0.1, 0.8),
+        kernel_ms={"mbconv/kernel=5": 0.01},
+        kernel_crowding={"mbconv/kernel=5": -0.02, "linear": 0.0},
+        pivot_crowding=(0.03, 0.24),
         pivot_megabytes=(0.1, 0.3),
         latency_low_ms=0.5,
         latency_high_ms=2.0,
@@ -100,7 +102,7 @@ def test_versions_and_measured_figures_stand_in_the_file(
     body = json.loads((folder / "model.json").read_text())["body"]
     assert {"python", "lutier", "numpy", "scikit-learn", "skops"} <= set(body["versions"])
     assert body["ops_ms"][network_ops[0].key] == device.table(network_ops).ops[network_ops[0]]
-    assert len(body["metadata"]["calibration"]) == 20
+    assert len(body["metadata"]["calibration"]) == CALIBRATION_NETWORKS
 
 
 def test_saving_again_replaces_the_former_model(
@@ -182,7 +184,7 @@ def test_an_edited_regressor_is_refused(folder: Path) -> None:
 
 def test_a_newer_format_has_to_be_fitted_anew(folder: Path) -> None:
     path = folder / "model.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 2}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 1}))
     with pytest.raises(MissingModelError, match="format 2"):
         load_model(folder)
 
@@ -215,7 +217,7 @@ def test_a_stale_model_has_to_be_fitted_anew(
         lambda body: body["ops_ms"].update({"no op": 1.0}),
         lambda body: body["ops_ms"].update({"linear/8/out=2": -1.0}),
         lambda body: body["calibration"].update(slope="steep"),
-        lambda body: body["calibration"].update(pivot_sum_ms=[0.1, 0.2, 0.3]),
+        lambda body: body["calibration"].update(pivot_crowding=[0.1, 0.2, 0.3]),
         lambda body: body["metadata"].pop("target"),
         lambda body: body["regressors"]["mbconv"].update(sha256="../../etc"),
         lambda body: body["regressors"].update(unheard_of=body["regressors"]["mbconv"]),
@@ -238,6 +240,8 @@ def test_contents_that_no_model_has_are_refused(
         ("pivot_megabytes", [0.1, "-inf"]),
         ("latency_low_ms", "nan"),
         ("op_factors", {"linear/64/out=10": "nan"}),
+        ("kernel_ms", {"linear": "inf"}),
+        ("kernel_crowding", {"linear": "nan"}),
     ],
 )
 def test_a_calibration_that_is_not_finite_is_refused(
