@@ -26,7 +26,8 @@ class LoadedModel(Protocol):
         copying of inputs, no reading of outputs.
 
         Returns:
-            ``runs`` latencies in ms, in order, each positive.
+            ``runs`` latencies in ms, in order, each positive. Where what runs the model tells no
+            single ones, as on a phone, the one figure that it gives for all of them.
 
         Raises:
             MeasurementError: the model could not be run.
@@ -89,3 +90,12 @@ class Device(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exception: object) -> None: ...
+
+
+@runtime_checkable
+class Exclusive(Protocol):
+    """A device that says whether only one process may measure on it at a time."""
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether two would disturb each other."""

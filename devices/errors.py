@@ -15,7 +15,9 @@
     │   ├── MissingModelError            no fitted latency model of this target
     │   └── MissingExtraError            an optional package that is not installed
     ├── DeviceError                 4    the device did not do what was asked
-    │   └── MeasurementError             a model loaded but could not be timed
+    │   ├── MeasurementError             a model loaded but could not be timed
+    │   ├── LinkLostError                the way to the device broke off: repeat what was cut
+    │   └── UnparsableOutputError        a tool on the device said what nobody can read
     ├── BudgetError                 5    no network meets the latency budget
     └── UntrustworthyError          6    measurements too noisy to build on
 
@@ -124,6 +126,14 @@ class DeviceError(LutierError):
 
 class MeasurementError(DeviceError):
     """A model that loaded but could not be timed."""
+
+
+class LinkLostError(DeviceError):
+    """The way to the device broke off, or never was there: what was cut has to be repeated."""
+
+
+class UnparsableOutputError(DeviceError):
+    """A tool on the device printed what cannot be read; the tail of it is shown."""
 
 
 class BudgetError(LutierError):

@@ -1,10 +1,11 @@
-"""Devices by name: ``cpu``, ``cuda:0``, ``replay:FILE``, ``ssh:HOST``, or a plug-in's."""
+"""Devices by name: ``cpu``, ``cuda:0``, ``android:SERIAL``, ``ssh:HOST``, ..., or a plug-in's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
 
+from devices.android import AndroidDevice
 from devices.base import Device
 from devices.cuda import CudaDevice
 from devices.errors import UnknownNameError
@@ -15,6 +16,7 @@ from devices.target import Target
 
 ENTRY_POINT_GROUP = "lutier.devices"
 _BUILT_IN: dict[str, Callable[[str], Device]] = {
+    "android": AndroidDevice,
     "cpu": HostDevice,
     "cuda": CudaDevice,
     "replay": ReplayDevice,

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote
 
 from devices.errors import InputError, UnknownNameError
+from devices.phone_name import kept_name
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _LARGEST = 1024
@@ -20,9 +21,15 @@ CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "precision": ("float32", "int8"),
         "layout": ("contiguous", "channels_last"),
         "graph": ("off", "on"),
+        "delegate": ("xnnpack", "none", "gpu", "nnapi", "hexagon"),
+        "cores": ("big", "little", "prime", "all"),
     }
 )
-"""Values of the options that are words, the default first. Not every runtime has every option."""
+"""Values of the options that are words, the default first. Not every runtime has every option.
+
+``cores`` may be a mask too, such as ``0xf0``.
+"""
+_MASK = re.compile(r"0x0*([1-9a-f][0-9a-f]{0,15})", re.IGNORECASE)
 _OPTIONS = ("threads", "batch", *CHOICES)
 
 
@@ -34,13 +41,16 @@ class Target:
     that two ways of saying the same thing give equal targets.
 
     Attributes:
-        device: ``cpu``, ``replay:FILE``, ...
+        device: ``cpu``, ``replay:FILE``, ...; a phone by its alias (:mod:`devices.phone_name`).
         runtime: ``onnxruntime``, ``torch``, ...
         threads: threads the runtime may use for one inference.
         batch: samples in one inference.
         precision: ``float32``, or ``int8`` for weights and activations quantised after training.
         layout: of activations in memory, ``contiguous`` (NCHW) or ``channels_last`` (NHWC).
         graph: ``on`` captures the work of one inference once and replays it (CUDA graphs).
+        delegate: of a phone, what LiteRT hands the work to.
+        cores: of a phone, the cluster of cores that it runs on: ``big``, ``little``, ``prime`` or
+            ``all``, or a mask of cores such as ``0xf0``.
     """
 
     device: str
@@ -50,6 +60,8 @@ class Target:
     precision: str = "float32"
     layout: str = "contiguous"
     graph: str = "off"
+    delegate: str = "xnnpack"
+    cores: str = "big"
 
     @classmethod
     def make(cls, device: str, runtime: str, options: Mapping[str, str | int]) -> Target:
@@ -77,7 +89,7 @@ class Target:
             if name not in _OPTIONS:
                 raise UnknownNameError.of("target option", name, _OPTIONS)
             checked[name] = _word(name, value) if name in CHOICES else _count(name, value)
-        return cls(device, runtime, **checked)
+        return cls(kept_name(device), runtime, **checked)
 
     @classmethod
     def parse(cls, text: str) -> Target:
@@ -139,6 +151,8 @@ class Target:
 
 
 def _word(name: str, value: str | int) -> str:
+    if name == "cores" and (mask := _MASK.fullmatch(str(value))):
+        return f"0x{mask[1].lower()}"
     if value not in CHOICES[name]:
         raise UnknownNameError.of(name, str(value)[:40], CHOICES[name])
     return str(value)

@@ -90,6 +90,11 @@ class ProfileBar(Bar):
         self._visits = 0
         self._models = 0
 
+    @property
+    def visits(self) -> int:
+        """How many visits there were so far."""
+        return self._visits
+
     def __call__(self, event: Event) -> None:
         """Show an event."""
         match event:

@@ -13,11 +13,11 @@ from torch import nn
 
 from devices.base import Device
 from devices.errors import BudgetError
-from devices.registry import open_target
 from devices.target import Target
 from lutier import __version__
 from lutier.modelling import find_model, load_table
 from lutier.networks import network_job
+from lutier.opening import open_measured
 from lutier.progress import Bar
 from lutier.results import SearchResult, save_result
 from lutier.settings import Settings
@@ -94,7 +94,7 @@ class Bench:
         self.matrix.check_budget(request.budget_ms)
         self.data: DataSource = open_data(request.data, self.space.input_shape, request.seed)
         check_data(self.data, self.space.input_shape, self.space.classes)
-        self.protocol = settings.protocol()
+        self.protocol = settings.protocol(request.target.device)
         noise = self.table.split_half_error_of("network")
         self.headroom = min(max(2 * noise, 0.01), 0.1) if math.isfinite(noise) else 0.1
         self.train_config = TrainConfig(epochs=request.train_epochs, seed=request.seed)
@@ -208,7 +208,7 @@ def search_proxyless(settings: Settings, request: Request, config: ProxylessConf
     """
     start = time.monotonic()
     config = replace(config, seed=request.seed)
-    with open_target(request.target) as device:
+    with open_measured(settings, request.target) as device:
         bench = Bench(settings, request, device)
         with Bar("searching", config.epochs, quiet=request.quiet) as bar:
             found = proxyless_search(
@@ -274,7 +274,7 @@ def search_knas(settings: Settings, request: Request, config: KnasConfig) -> Sea
             finalist was within the budget when it was measured.
     """
     start = time.monotonic()
-    with open_target(request.target) as device:
+    with open_measured(settings, request.target) as device:
         bench = Bench(settings, request, device)
         config = replace(config, seed=request.seed, train=bench.train_config)
         with Bar("scoring", config.pool_size, quiet=request.quiet) as bar:

@@ -30,6 +30,9 @@ class Settings(BaseModel):
         min_seconds: measuring goes on at least this long.
         max_seconds: measuring ends after this long, quiet or not.
         target_error: split-half error at which measuring ends early, relative.
+        benchmark_model: file of the program that measures LiteRT on phones.
+        perf_test: file of the one that measures ONNX Runtime on phones.
+        android_patience: how long a phone that went away is waited for, in seconds.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,9 +45,32 @@ class Settings(BaseModel):
     min_seconds: float = Field(default=3.0, ge=0)
     max_seconds: float = Field(default=120.0, ge=0)
     target_error: float = Field(default=0.01, gt=0, lt=1)
+    benchmark_model: Path | None = None
+    perf_test: Path | None = None
+    android_patience: float = Field(default=120.0, ge=0, le=86_400)
 
-    def protocol(self) -> Protocol:
-        """How things are timed."""
+    @property
+    def programs(self) -> dict[str, Path]:
+        """The program that measures on phones, by runtime."""
+        named = {"litert": self.benchmark_model, "onnxruntime": self.perf_test}
+        return {runtime: path.expanduser() for runtime, path in named.items() if path is not None}
+
+    def protocol(self, device: str = "cpu") -> Protocol:
+        """How things are timed on a device.
+
+        On a phone each visit starts a program, which takes longer than most models: fewer visits,
+        of more runs.
+        """
+        if device.partition(":")[0] == "android":
+            return Protocol(
+                warmup_runs=5,
+                timed_runs=20,
+                min_rounds=8,
+                reference_every=8,
+                max_rounds=self.max_rounds,
+                max_seconds=self.max_seconds,
+                target_error=self.target_error,
+            )
         return Protocol(
             max_rounds=self.max_rounds,
             min_seconds=min(self.min_seconds, self.max_seconds),

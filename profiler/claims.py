@@ -20,7 +20,7 @@ from typing import Self
 
 from devices.base import LoadedModel
 from devices.environment import Environment
-from devices.errors import MeasurementError, StoreError
+from devices.errors import DeviceError, MeasurementError, StoreError
 from devices.target import Target
 from profiler.events import Listener, Waiting
 from profiler.jobs import Job
@@ -58,6 +58,10 @@ class Claims:
         protocol: how is measured.
         seconds: without a sign of life for this long, others may take over.
         retry_failed: whether what failed before is to be measured.
+        alone: whether no other process may measure on the same device meanwhile.
+
+    Raises, on the way in:
+        DeviceError: another process measures on it.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Claims:
         *,
         seconds: float = CLAIM_SECONDS,
         retry_failed: bool = False,
+        alone: bool = False,
     ) -> None:
         host, process = socket.gethostname(), this_process()
         self._worker = Worker(uuid.uuid4().hex, host, process, target, environment, protocol)
@@ -76,12 +81,21 @@ class Claims:
         self._book = store.claim_book(self._worker, seconds)
         self._seconds = seconds
         self._retry_failed = retry_failed
+        self._alone = alone
         self._held: dict[str, int] = {}
         self._ended = threading.Event()
         self._signs = threading.Thread(target=self._give_signs, name="lutier-claims", daemon=True)
 
     def __enter__(self) -> Self:
-        self._book.sign_on()
+        processes = self._book.processes_on_device() if self._alone else {}
+        dead = [worker_id for worker_id, process in processes.items() if is_dead(process)]
+        hosts = self._book.sign_on(alone=self._alone, dead=dead)
+        if hosts:
+            raise DeviceError(
+                f"{self._worker.target.device} is being measured by another process",
+                f"on {', '.join(hosts)}; two at once would disturb each other",
+                "the same command when that one has ended",
+            )
         # Nobody else can see a database in memory, and no other thread of this process either.
         if not self._store.is_private:
             self._signs.start()

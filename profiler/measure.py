@@ -70,7 +70,7 @@ def measure_rounds(
         keys = [key for key in active if len(series[key]) == done]
         with _no_garbage_collection():
             before = _timing(reference)
-            for i in generator.permutation(len(keys)):
+            for place, i in enumerate(generator.permutation(len(keys)), start=1):
                 key = keys[i]
                 try:
                     samples = active[key].time_ms(
@@ -81,9 +81,9 @@ def measure_rounds(
                     del active[key], measured[key]
                     before = _timing(reference)
                     continue
-                after = _timing(reference)
+                after = _timing(reference) if place % protocol.reference_every == 0 else ()
                 visit = Visit(tuple(samples), before + after)
-                before = after
+                before = after or before
                 keep(key, done, visit)
                 series[key].add(visit)
                 on_event(Visited(key, done))

@@ -22,7 +22,7 @@ class Protocol:
     disturbs a run makes it slower; the median over visits is the latency, because the speed of the
     machine itself drifts slowly and the fastest visit would be a lucky one. Ops and networks share
     the rounds, so that a drift meets both alike; what is left of it, a reference timed between any
-    two visits shows (:mod:`profiler.visit`).
+    two visits, or every few, shows (:mod:`profiler.visit`).
 
     Attributes:
         warmup_runs: untimed runs at the start of a visit.
@@ -34,6 +34,7 @@ class Protocol:
         max_seconds: measuring ends after the round in which this time is over, quiet or not, but
             for ``min_rounds``. Small models so get many rounds where the machine is noisy, and
             large ones do not take for ever.
+        reference_every: visits between two timings of the reference.
         target_error: the stop rule: a model is measured until half the width of the 95 % interval
             of its latency is at most this (relative).
     """
@@ -45,6 +46,7 @@ class Protocol:
     target_error: float = 0.01
     min_seconds: float = 0.0
     max_seconds: float = 120.0
+    reference_every: int = 1
 
     def __post_init__(self) -> None:
         if self.warmup_runs < 0 or self.timed_runs < 1:
@@ -59,12 +61,18 @@ class Protocol:
                 f"measuring from {self.min_seconds} to {self.max_seconds} seconds",
                 f"must be 0 to {_LONGEST_S}, and the most cannot be below the least",
             )
+        if self.reference_every < 1:
+            raise InputError(f"the reference every {self.reference_every} visits", "at least 1")
         if not 0 < self.target_error < 1:
             raise InputError(f"target error {self.target_error}", "must be between 0 and 1")
 
     def to_dict(self) -> dict[str, int | float | str]:
         """The settings and the statistic, as they are stored."""
-        return {**asdict(self), "statistic": STATISTIC}
+        settings = asdict(self)
+        if self.reference_every == 1:
+            # It is as old tables have it, which know of nothing else.
+            del settings["reference_every"]
+        return {**settings, "statistic": STATISTIC}
 
     @cached_property
     def id(self) -> str:

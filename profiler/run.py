@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from devices.artifact import Artifact, ArtifactFolder
-from devices.base import Device, LoadedModel
+from devices.base import Device, Exclusive, LoadedModel
 from devices.environment import Environment
 from devices.errors import ArtifactError, MeasurementError, MissingEntryError
 from devices.health import Counters, Disturbance, Watched
@@ -91,7 +91,8 @@ def profile(
         claim_seconds: without a sign of life for this long, others take over what this measures.
 
     Raises:
-        DeviceError: the device went away. What was measured is stored.
+        DeviceError: the device went away, or another process measures on a device that is for one
+            at a time. What was measured is stored.
         StoreError: the store went away. What was measured is stored.
     """
     environment = device.environment(target)
@@ -99,7 +100,13 @@ def profile(
     generator = np.random.default_rng(seed)
     order = [plan.todo[i] for i in generator.permutation(len(plan.todo))]
     claims = Claims(
-        store, target, environment, protocol, seconds=claim_seconds, retry_failed=retry_failed
+        store,
+        target,
+        environment,
+        protocol,
+        seconds=claim_seconds,
+        retry_failed=retry_failed,
+        alone=isinstance(device, Exclusive) and device.is_exclusive,
     )
     run = _Run(device, target, environment, store, protocol, claims, on_event, len(order))
     if order:

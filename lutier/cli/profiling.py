@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
@@ -11,6 +12,7 @@ from lutier.cli.options import db_option, json_option, seed_option, strict_optio
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from devices.errors import DeviceError
     from devices.target import Target
     from lutier.settings import Settings
     from profiler.jobs import Job
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
     )
 )
 @click.option(
-    "--device", default="cpu", show_default=True, help="cpu, cuda:N, ssh:HOST, replay:FILE, ..."
+    "--device",
+    default="cpu",
+    show_default=True,
+    help="cpu, cuda:N, android:SERIAL (android:all for every phone), ssh:HOST, replay:FILE, ...",
 )
 @click.option(
     "--runtime",
@@ -41,6 +46,23 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="NAME=VALUE",
     help="Further option of the target, such as precision=int8. Repeatable.",
+)
+@click.option(
+    "--benchmark-model",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Of a phone, runtime litert: the benchmark_model for its processor."
+    " [dim]Also: LUTIER_BENCHMARK_MODEL.[/dim]",
+)
+@click.option(
+    "--delegate",
+    type=click.Choice(["xnnpack", "none", "gpu", "nnapi", "hexagon"]),
+    help="Of a phone, runtime litert: what the work is handed to. [dim]xnnpack[/dim]",
+)
+@click.option(
+    "--cores",
+    metavar="big|little|prime|all|MASK",
+    help="Of a phone: the cores it is measured on. [dim]big[/dim]",
 )
 @click.option(
     "--space", "space_name", metavar="SPACE", help="Measure every op of this search space."
@@ -75,6 +97,9 @@ def profile(
     threads: int,
     batch: int,
     extra_options: tuple[str, ...],
+    benchmark_model: Path | None,
+    delegate: str | None,
+    cores: str | None,
     space_name: str | None,
     op_keys: tuple[str, ...],
     networks: int | None,
@@ -96,6 +121,7 @@ def profile(
 
     from devices.errors import InputError
     from devices.target import Target
+    from lutier.opening import named_device
     from lutier.settings import load_settings
 
     if not space_name and not op_keys:
@@ -109,10 +135,17 @@ def profile(
             "max_rounds": max_rounds,
             "max_seconds": time_limit,
             "seed": seed,
+            "benchmark_model": benchmark_model,
         }
     )
+    if device == "android:all":
+        _profile_all(dry_run=dry_run, as_json=as_json)
+        return
     options = _target_options(extra_options)
-    target = Target.make(device, runtime, {"threads": threads, "batch": batch, **options})
+    options |= {k: v for k, v in (("delegate", delegate), ("cores", cores)) if v is not None}
+    target = Target.make(
+        named_device(device), runtime, {"threads": threads, "batch": batch, **options}
+    )
     if dry_run:
         _dry_run(settings, target, space_name, op_keys, retry_failed=retry_failed, as_json=as_json)
         return
@@ -131,6 +164,58 @@ def profile(
     _check(result, report, strict)
 
 
+def _profile_all(*, dry_run: bool, as_json: bool) -> None:
+    """The same command once more for each phone, at the same time."""
+    import json
+    import sys
+
+    import click as plain_click
+
+    from devices.errors import DeviceError, InputError
+    from lutier.farm import profile_all, worst
+    from lutier.terminal import err, out, print_json
+
+    context = plain_click.get_current_context()
+    words = ["profile"]
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if parameter.name == "device" or value in (None, False, ()):
+            continue
+        for each in value if isinstance(value, tuple) else (value,):
+            words += [parameter.opts[0]] if value is True else [parameter.opts[0], str(each)]
+    if dry_run and not as_json:
+        raise InputError("android:all with --dry-run", "the lines of several", "--dry-run --json")
+    outcomes = profile_all(words, lambda line: err.print(line, markup=False))
+    if as_json:
+        print_json(
+            {
+                "devices": {
+                    each.device: json.loads(each.output) if each.output.strip() else None
+                    for each in outcomes
+                },
+                "statuses": {each.device: each.status for each in outcomes},
+            }
+        )
+    else:
+        for each in outcomes:
+            out.print(f"[bold]{each.device}[/bold]")
+            out.print(each.output.rstrip() or f"ended with {each.status}", markup=False)
+    failed = [each.device for each in outcomes if each.status != 0]
+    if failed:
+        err.print(
+            str(
+                DeviceError(
+                    f"{len(failed)} of {len(outcomes)} phones were not measured to the end",
+                    ", ".join(failed),
+                    "the same command: it measures what is missing",
+                )
+            ),
+            style="red",
+            markup=False,
+        )
+        sys.exit(worst(outcomes))
+
+
 def _dry_run(
     settings: Settings,
     target: Target,
@@ -140,15 +225,15 @@ def _dry_run(
     retry_failed: bool,
     as_json: bool,
 ) -> None:
-    from devices.registry import open_target
     from lutier.estimate import estimate
+    from lutier.opening import open_measured
     from lutier.storage import open_store
     from lutier.terminal import duration, out, print_json
     from profiler.plan import make_plan
 
     jobs = _jobs(settings, space_name, op_keys)
-    protocol = settings.protocol()
-    with open_target(target) as device, open_store(settings) as store:
+    protocol = settings.protocol(target.device)
+    with open_measured(settings, target) as device, open_store(settings) as store:
         environment = device.environment(target)
         plan = make_plan(jobs, store, target, environment, protocol, retry_failed=retry_failed)
         ops = len({job.key for job in jobs if job.role == "op"})
@@ -185,29 +270,54 @@ def run_profile(
     Returns:
         What was done, and the table as it is now (``None`` where nothing could be measured).
     """
-    from devices.registry import open_target
+    from devices.errors import DeviceError
+    from lutier.opening import open_measured
     from lutier.progress import ProfileBar
     from lutier.storage import open_store
     from profiler.run import profile as run
+    from profiler.storage.schema import DONE
     from profiler.table import LatencyTable
 
     jobs = _jobs(settings, space_name, op_keys)
-    protocol = settings.protocol()
-    with open_target(target) as device, open_store(settings) as store:
+    protocol = settings.protocol(target.device)
+    with open_measured(settings, target) as device, open_store(settings) as store:
+        environment = device.environment(target)
         with ProfileBar(protocol, quiet=quiet) as bar:
-            result = run(
-                jobs,
-                device,
-                target,
-                store,
-                protocol,
-                seed=settings.seed,
-                retry_failed=retry_failed,
-                on_event=bar,
-            )
+            try:
+                result = run(
+                    jobs,
+                    device,
+                    target,
+                    store,
+                    protocol,
+                    seed=settings.seed,
+                    retry_failed=retry_failed,
+                    on_event=bar,
+                )
+            except DeviceError as error:
+                known = store.statuses(target, environment, protocol)
+                finished = sum(known.get(key) == DONE for key in {job.key for job in jobs})
+                planned = len({job.key for job in jobs})
+                raise _with_what_is_stored(error, finished, planned, bar.visits) from error
         if result.planned == len(result.failed):
             return result, None
         return result, LatencyTable.load(store, target, result.environment.id)
+
+
+def _with_what_is_stored(
+    error: DeviceError, finished: int, planned: int, visits: int
+) -> DeviceError:
+    """The error of a device that was given up, with how much is stored and how to go on."""
+    import shlex
+    import sys
+
+    again = shlex.join(["lutier", *sys.argv[1:]])
+    why = f"{error.why}; " if error.why else ""
+    return type(error)(
+        error.what,
+        f"{why}{finished} of {planned} are measured, and {visits} visits of this run are stored",
+        f"{error.hint}; then: {again}" if "same command" not in error.hint else error.hint,
+    )
 
 
 def _target_options(pairs: tuple[str, ...]) -> dict[str, str]:

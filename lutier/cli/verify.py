@@ -20,7 +20,7 @@ def verify(folder: Path, seed: int | None, db: str | None, as_json: bool) -> Non
     Exits with 5 where it is not.
     """
     from devices.errors import BudgetError, MissingTableError
-    from devices.registry import open_target
+    from lutier.opening import open_measured
     from lutier.results import load_result, network_job
     from lutier.settings import load_settings
     from lutier.storage import open_store
@@ -32,9 +32,9 @@ def verify(folder: Path, seed: int | None, db: str | None, as_json: bool) -> Non
     settings = load_settings({"db": db, "seed": seed})
     result = load_result(folder)
     target = result.load_target()
-    protocol = settings.protocol()
+    protocol = settings.protocol(target.device)
     ops = result.load_space().ops(result.load_architecture())
-    with open_target(target) as device, open_store(settings) as store:
+    with open_measured(settings, target) as device, open_store(settings) as store:
         environment = device.environment(target)
         try:
             table = LatencyTable.load(store, target)

@@ -92,12 +92,42 @@ class ClaimBook:
         self._worker = worker
         self._expiry = timedelta(seconds=seconds)
 
-    def sign_on(self) -> None:
-        """Make the worker known, before it claims anything."""
+    def sign_on(self, *, alone: bool = False, dead: Collection[str] = ()) -> tuple[str, ...]:
+        """Make the worker known, before it claims anything.
+
+        Args:
+            alone: only where no other worker measures on the same device, on whatever target.
+            dead: ids of workers that are known to be no more, expired or not.
+
+        Returns:
+            Names of the machines of those others: where there are any, it was not made known.
+        """
         with self._database.writing() as connection:
+            self._database.lock(connection)
+            now = self._database.now(connection)
+            if alone:
+                others = [each for each in self._on_device(connection, now) if each.id not in dead]
+                if others:
+                    return tuple(sorted({each.host for each in others}))
             insert_facts(self._database, connection, self._worker.environment)
             insert_settings(self._database, connection, self._worker.protocol)
-            self._renew(connection, self._database.now(connection), is_waiting=False)
+            self._renew(connection, now, is_waiting=False)
+        return ()
+
+    def processes_on_device(self) -> dict[str, str]:
+        """Process by worker, of the other workers on the same device that gave signs of life."""
+        with self._database.reading() as connection:
+            found = self._on_device(connection, self._database.now(connection))
+            return {row.id: row.process for row in found}
+
+    def _on_device(self, connection: Connection, now: datetime) -> list[Any]:
+        rows = connection.execute(
+            sa.select(WorkerRow.id, WorkerRow.host, WorkerRow.process, WorkerRow.target).where(
+                WorkerRow.expires_at > now, WorkerRow.id != self._worker.id
+            )
+        )
+        device = self._worker.target.device
+        return [row for row in rows if Target.parse(row.target).device == device]
 
     def renew(self) -> None:
         """Give a sign of life."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +15,7 @@ from postgres_server import Server
 from torch import nn
 
 from devices.environment import Environment
-from devices.errors import MeasurementError, StoreError
+from devices.errors import DeviceError, MeasurementError, StoreError
 from devices.target import Target
 from profiler.claims import MIN_BATCH, Claims, batch_size
 from profiler.events import Event, Waiting, ignore
@@ -187,3 +191,97 @@ def test_a_store_that_is_gone_does_not_hide_why(postgres: Server) -> None:
         postgres.start()
     assert store.statuses(TARGET, HERE, PROTOCOL) == {"op0": "measuring"}
     store.close()
+
+
+# One at a time on a device
+
+PHONE = Target.make("android:R58M12ABCDE", "litert", {})
+OTHER_PHONE = Target.make("android:R58M12ABCDF", "litert", {})
+
+
+@pytest.fixture
+def shared(store_url: str) -> Iterator[MeasurementStore]:
+    with MeasurementStore(store_url) as store:
+        yield store
+
+
+def alone(store: MeasurementStore, target: Target = PHONE, protocol: Protocol = PROTOCOL) -> Claims:
+    return Claims(store, target, HERE, protocol, seconds=60.0, alone=True)
+
+
+@pytest.mark.parametrize(
+    ("target", "protocol"),
+    [
+        (PHONE, PROTOCOL),
+        (dataclasses.replace(PHONE, runtime="onnxruntime"), PROTOCOL),
+        (dataclasses.replace(PHONE, threads=2), PROTOCOL),
+        (PHONE, Protocol(timed_runs=9)),
+    ],
+    ids=["the same", "runtime", "threads", "protocol"],
+)
+def test_a_device_for_one_at_a_time_is_refused_while_another_measures_on_it(
+    shared: MeasurementStore, target: Target, protocol: Protocol
+) -> None:
+    with (
+        alone(shared),
+        pytest.raises(DeviceError, match="is being measured by another process") as caught,
+        alone(shared, target, protocol),
+    ):
+        pass
+    assert caught.value.what.startswith(PHONE.device)
+    assert socket.gethostname() in caught.value.why
+
+
+def test_the_machine_that_measures_on_it_is_named(shared: MeasurementStore) -> None:
+    far = Worker("other", "workshop", "elsewhere/1/1", PHONE, HERE, PROTOCOL)
+    shared.claim_book(far, 60.0).sign_on(alone=True)
+    with pytest.raises(DeviceError, match="on workshop; two at once"), alone(shared):
+        pass
+
+
+def test_what_the_other_holds_stays_its_own(shared: MeasurementStore) -> None:
+    with alone(shared) as mine:
+        mine.take(jobs(2), MOST, ignore)
+        with pytest.raises(DeviceError), alone(shared):
+            pass
+        assert mine.finish({"op0": SUMMARY, "op1": SUMMARY}) == {"op0", "op1"}
+
+
+def test_when_the_other_has_ended_the_device_is_free(shared: MeasurementStore) -> None:
+    with alone(shared):
+        pass
+    with alone(shared) as mine:
+        assert keys(mine.take(jobs(1), MOST, ignore)) == ["op0"]
+
+
+def test_two_phones_are_measured_at_the_same_time(shared: MeasurementStore) -> None:
+    with alone(shared) as one, alone(shared, OTHER_PHONE) as other:
+        assert keys(one.take(jobs(1), MOST, ignore)) == ["op0"]
+        assert keys(other.take(jobs(1), MOST, ignore)) == ["op0"]
+
+
+def test_a_device_that_several_may_share_is_shared(shared: MeasurementStore) -> None:
+    with claims(shared) as one, claims(shared) as other:
+        assert keys(one.take(jobs(20), MIN_BATCH, ignore)) == [f"op{i}" for i in range(MIN_BATCH)]
+        assert keys(other.take(jobs(20), 1, ignore)) == [f"op{MIN_BATCH}"]
+
+
+def test_who_gave_no_sign_of_life_is_not_in_the_way(shared: MeasurementStore) -> None:
+    silent = Worker("other", "far", "elsewhere/1/1", PHONE, HERE, PROTOCOL)
+    shared.claim_book(silent, 0.01).sign_on(alone=True)
+    time.sleep(0.05)
+    with alone(shared) as mine:
+        assert keys(mine.take(jobs(1), MOST, ignore)) == ["op0"]
+
+
+def test_a_process_of_this_machine_that_was_killed_is_not_in_the_way(
+    shared: MeasurementStore,
+) -> None:
+    code = "from profiler.processes import this_process; print(this_process())"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    killed = Worker("other", "here", ended.stdout.strip(), PHONE, HERE, PROTOCOL)
+    book = shared.claim_book(killed, 600.0)
+    book.sign_on(alone=True)
+    book.take([Wanted("op0", "op")], lambda free, workers: free)
+    with alone(shared) as mine:
+        assert keys(mine.take(jobs(1), MOST, ignore)) == ["op0"]

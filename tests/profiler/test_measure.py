@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import itertools
 import math
@@ -337,6 +338,72 @@ def test_a_visit_has_the_reference_just_before_and_just_after() -> None:
     assert [visit.reference_ms for _, _, visit in bench.kept[:5]] == first
 
 
+FEW = dataclasses.replace(QUIET, reference_every=3)
+
+
+def places(bench: Bench) -> list[str]:
+    """What was timed, round by round; ``m`` for any of the models."""
+    text = "".join("r" if name == "reference" else "m" for name in bench.log)
+    size = len(text) // len(bench.ended)
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+@pytest.mark.parametrize(
+    ("every", "models", "a_round"),
+    [
+        (1, 3, "rmrmrmr"),
+        (2, 5, "rmmrmmrm"),
+        (3, 6, "rmmmrmmmr"),
+        (3, 7, "rmmmrmmmrm"),
+        (8, 3, "rmmm"),
+    ],
+)
+def test_the_reference_is_timed_at_the_start_of_a_round_and_every_few_visits(
+    every: int, models: int, a_round: str
+) -> None:
+    bench = Bench(**many(models))
+    protocol = dataclasses.replace(QUIET, reference_every=every)
+    bench.run(protocol, reference=Scripted("reference", bench.log, constant()))
+    assert places(bench) == [a_round] * QUIET.min_rounds
+
+
+def test_a_visit_between_two_timings_has_the_one_before_it() -> None:
+    bench = Bench(**many(7))
+    bench.run(FEW, reference=Scripted("reference", bench.log, itertools.count(1.0)))
+    first = [(1.0,), (1.0,), (1.0, 2.0), (2.0,), (2.0,), (2.0, 3.0), (3.0,)]
+    assert [visit.reference_ms for _, _, visit in bench.kept[:7]] == first
+    # A round begins with a timing of its own.
+    assert bench.kept[7][2].reference_ms == (4.0,)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 5, 100])
+def test_however_seldom_it_is_timed_every_visit_has_a_reference(every: int) -> None:
+    bench = Bench(**many(5))
+    protocol = dataclasses.replace(QUIET, reference_every=every)
+    bench.run(protocol, reference=Scripted("reference", bench.log, constant()))
+    assert len(bench.kept) == 5 * QUIET.min_rounds
+    assert all(visit.reference_ms for _, _, visit in bench.kept)
+    assert all(series.is_referenced for series in bench.series.values())
+
+
+def test_after_a_model_that_failed_the_reference_is_timed_anew() -> None:
+    bench = Bench(bad=[MeasurementError("bad")], **many(4))
+    bench.run(FEW, reference=Scripted("reference", bench.log, itertools.count(1.0)))
+    place = bench.log.index("bad")
+    assert bench.log[place + 1] == "reference"
+    # The next visit counts by that timing.
+    visits = sum(name.startswith("model") for name in bench.log[:place])
+    timings = bench.log[: place + 2].count("reference")
+    assert bench.log[place + 2].startswith("model")
+    assert bench.kept[visits][2].reference_ms[0] == timings
+
+
+def test_a_reference_that_is_timed_seldom_changes_nothing_without_one() -> None:
+    bench = Bench(**many(5)).run(FEW)
+    assert bench.log == Bench(**many(5)).run(QUIET).log
+    assert bench.scale == PLAIN
+
+
 class Drifting:
     """A model on a machine that is slower and faster by 40 %, in step with what else is timed."""
 
@@ -354,11 +421,13 @@ class Drifting:
 LONG = Protocol(min_rounds=12, max_rounds=40, target_error=0.01)
 
 
-def drifting(with_reference: bool, nominal_ms: float | None = None) -> Bench:
+def drifting(
+    with_reference: bool, nominal_ms: float | None = None, protocol: Protocol = LONG
+) -> Bench:
     steps = itertools.count()
     models = {f"model{i}": Drifting(steps, i + 1.0) for i in range(4)}
     reference = Drifting(steps, 0.5) if with_reference else None
-    return Bench().run(LONG, models=models, reference=reference, nominal_ms=nominal_ms)
+    return Bench().run(protocol, models=models, reference=reference, nominal_ms=nominal_ms)
 
 
 def test_a_drift_that_the_reference_shares_is_no_noise() -> None:
@@ -377,6 +446,16 @@ def test_visits_are_brought_to_the_speed_that_is_asked_for() -> None:
     for i in range(4):
         values = bench.series[f"model{i}"].values_ms(bench.scale)
         assert values == pytest.approx([i + 1.0] * len(values), rel=0.01)
+
+
+def test_a_reference_every_few_visits_shows_most_of_a_drift() -> None:
+    few = dataclasses.replace(LONG, reference_every=4)
+    bench = drifting(with_reference=True, nominal_ms=0.5, protocol=few)
+    for i in range(4):
+        values = bench.series[f"model{i}"].values_ms(bench.scale)
+        plain = bench.series[f"model{i}"].values_ms(PLAIN)
+        assert values == pytest.approx([i + 1.0] * len(values), rel=0.05)
+        assert plain != pytest.approx([i + 1.0] * len(values), rel=0.3)
 
 
 def test_by_default_that_is_the_speed_in_the_middle_of_the_run() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from devices.errors import InputError
-from profiler.protocol import Protocol
+from profiler.protocol import STATISTIC, Protocol
 
 DIFFERENT: dict[str, Any] = {
     "warmup_runs": 3,
@@ -20,6 +21,7 @@ DIFFERENT: dict[str, Any] = {
     "target_error": 0.02,
     "min_seconds": 1.5,
     "max_seconds": 60.0,
+    "reference_every": 8,
 }
 
 
@@ -44,6 +46,34 @@ def test_the_settings_are_stored_with_the_statistic_and_read_back() -> None:
     assert Protocol(**stored) == Protocol(**DIFFERENT)
 
 
+def test_the_id_of_tables_that_know_no_reference_every_stays() -> None:
+    known = {
+        "warmup_runs": 2,
+        "timed_runs": 5,
+        "min_rounds": 12,
+        "max_rounds": 300,
+        "target_error": 0.01,
+        "min_seconds": 0.0,
+        "max_seconds": 120.0,
+        "statistic": STATISTIC,
+    }
+    text = json.dumps(known, sort_keys=True, separators=(",", ":"))
+    assert Protocol().id == hashlib.sha256(text.encode()).hexdigest()[:12]
+    assert Protocol().to_dict() == known
+
+
+def test_a_reference_that_is_timed_less_often_is_stored() -> None:
+    assert Protocol(reference_every=2).to_dict()["reference_every"] == 2
+    assert Protocol(reference_every=2).id != Protocol(reference_every=3).id
+
+
+def test_settings_of_a_table_that_knows_no_reference_every_are_read() -> None:
+    stored = Protocol(timed_runs=9).to_dict()
+    del stored["statistic"]
+    assert "reference_every" not in stored
+    assert Protocol(**stored) == Protocol(timed_runs=9, reference_every=1)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -63,6 +93,8 @@ def test_the_settings_are_stored_with_the_statistic_and_read_back() -> None:
         {"max_seconds": -1.0},
         {"max_seconds": math.inf},
         {"max_seconds": math.nan},
+        {"reference_every": 0},
+        {"reference_every": -8},
     ],
     ids=str,
 )

@@ -212,3 +212,136 @@ def test_many_take_at_once_and_none_gets_what_another_has(store: MeasurementStor
     for thread in threads:
         thread.join()
     assert sorted(key for mine in got.values() for key in mine) == sorted(keys)
+
+
+# One at a time on a device
+
+PHONE = Target.make("android:R58M12ABCDE", "litert", {})
+OTHER_PHONE = Target.make("android:R58M12ABCDF", "litert", {})
+
+
+def book_of(
+    store: MeasurementStore,
+    name: str,
+    *,
+    seconds: float = LONG_S,
+    target: Target = PHONE,
+    protocol: Protocol = PROTOCOL,
+) -> ClaimBook:
+    """A worker that has not signed on."""
+    worker = Worker(name, f"host of {name}", f"process of {name}", target, HERE, protocol)
+    return store.claim_book(worker, seconds)
+
+
+@pytest.mark.parametrize(
+    ("target", "protocol"),
+    [
+        (PHONE, PROTOCOL),
+        (Target.make(PHONE.device, "litert", {"threads": 2}), PROTOCOL),
+        (Target.make(PHONE.device, "onnxruntime", {}), PROTOCOL),
+        (Target.make("android:R58M12ABCDE", "litert", {"cores": "little"}), PROTOCOL),
+        (PHONE, Protocol(timed_runs=9)),
+    ],
+    ids=["the same", "threads", "runtime", "cores", "protocol"],
+)
+def test_who_is_alone_on_a_device_keeps_others_out_whatever_they_measure(
+    store: MeasurementStore, target: Target, protocol: Protocol
+) -> None:
+    assert book_of(store, "one").sign_on(alone=True) == ()
+    other = book_of(store, "other", target=target, protocol=protocol)
+    assert other.sign_on(alone=True) == ("host of one",)
+
+
+def test_another_environment_is_the_same_device(store: MeasurementStore) -> None:
+    book_of(store, "one").sign_on(alone=True)
+    updated = Worker("other", "b", "b", PHONE, Environment.of({"chip": "A", "v": "2"}), PROTOCOL)
+    assert store.claim_book(updated, LONG_S).sign_on(alone=True) == ("host of one",)
+
+
+def test_who_was_kept_out_is_not_known(store: MeasurementStore) -> None:
+    one = book_of(store, "one")
+    one.sign_on(alone=True)
+    book_of(store, "other").sign_on(alone=True)
+    assert one.processes_on_device() == {}
+
+
+def test_all_machines_in_the_way_are_named_once(store: MeasurementStore) -> None:
+    for name, host in (("a", "far"), ("b", "here"), ("c", "far")):
+        store.claim_book(Worker(name, host, name, PHONE, HERE, PROTOCOL), LONG_S).sign_on()
+    assert book_of(store, "other").sign_on(alone=True) == ("far", "here")
+
+
+def test_two_devices_do_not_disturb_each_other(store: MeasurementStore) -> None:
+    assert book_of(store, "one").sign_on(alone=True) == ()
+    assert book_of(store, "other", target=OTHER_PHONE).sign_on(alone=True) == ()
+    assert book_of(store, "cpu", target=TARGET).sign_on(alone=True) == ()
+
+
+def test_a_device_whose_name_begins_alike_is_another(store: MeasurementStore) -> None:
+    book_of(store, "one", target=Target.make("cuda:10", "torch", {})).sign_on(alone=True)
+    other = book_of(store, "other", target=Target.make("cuda:1", "torch", {}))
+    assert other.sign_on(alone=True) == ()
+
+
+def test_who_is_not_alone_is_not_kept_out(store: MeasurementStore) -> None:
+    assert book_of(store, "one").sign_on() == ()
+    assert book_of(store, "other").sign_on() == ()
+
+
+def test_who_signs_on_again_is_not_in_its_own_way(store: MeasurementStore) -> None:
+    one = book_of(store, "one")
+    assert one.sign_on(alone=True) == ()
+    assert one.sign_on(alone=True) == ()
+
+
+def test_who_signs_off_makes_room(store: MeasurementStore) -> None:
+    one = book_of(store, "one")
+    one.sign_on(alone=True)
+    one.sign_off()
+    assert book_of(store, "other").sign_on(alone=True) == ()
+
+
+def test_who_is_silent_is_not_in_the_way(store: MeasurementStore) -> None:
+    one = book_of(store, "one", seconds=0.01)
+    one.sign_on(alone=True)
+    expire(one)
+    other = book_of(store, "other")
+    assert other.processes_on_device() == {}
+    assert other.sign_on(alone=True) == ()
+
+
+def test_who_is_known_to_be_dead_is_not_in_the_way(store: MeasurementStore) -> None:
+    book_of(store, "one").sign_on(alone=True)
+    assert book_of(store, "other").sign_on(alone=True, dead=["one"]) == ()
+
+
+def test_one_dead_worker_does_not_hide_a_live_one(store: MeasurementStore) -> None:
+    for name in ("dead", "live"):
+        join(store, name, target=PHONE)
+    assert book_of(store, "other").sign_on(alone=True, dead=["dead"]) == ("host of live",)
+
+
+def test_the_processes_on_a_device_are_those_of_all_its_targets(store: MeasurementStore) -> None:
+    one = book_of(store, "one")
+    one.sign_on()
+    join(store, "two", target=Target.make(PHONE.device, "onnxruntime", {}))
+    join(store, "three", target=PHONE, protocol=Protocol(timed_runs=9))
+    join(store, "elsewhere", target=OTHER_PHONE)
+    assert one.processes_on_device() == {"two": "process of two", "three": "process of three"}
+
+
+def test_of_many_at_once_one_gets_the_device(store: MeasurementStore) -> None:
+    start = threading.Barrier(4)
+    refused: list[tuple[str, ...]] = []
+
+    def work(name: str) -> None:
+        book = book_of(store, name)
+        start.wait()
+        refused.append(book.sign_on(alone=True))
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(len(hosts) for hosts in refused) == [0, 1, 1, 1]

@@ -1,0 +1,441 @@
+"""``android:SERIAL``: a phone over adb, measured by the runtime's own benchmark program.
+
+Nothing is lost when the cable is pulled, the phone restarts or adb ends: what was running is waited
+for and run again as a whole. What a run prints counts only with the mark that it came to its end.
+No setting of the phone is changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Self, TypeVar
+
+from devices import phone_health as health
+from devices.adb import Adb, Reply
+from devices.artifact import Artifact
+from devices.environment import Environment
+from devices.errors import (
+    DeviceError,
+    InputError,
+    LinkLostError,
+    MeasurementError,
+    MissingError,
+    UnknownNameError,
+    UnparsableOutputError,
+)
+from devices.phone_list import find_phone
+from devices.phone_name import KIND, alias
+from devices.phone_tools import MOST_SECONDS, TOOLS, Figure, Tool, check_binary, tool_in
+from devices.target import Target
+
+FOLDER = "/data/local/tmp/lutier"
+"""On the phone: what is here is Lutier's own."""
+PATIENCE_S = 120.0
+"""How long a phone that went away is waited for; ``LUTIER_ANDROID_PATIENCE`` changes it."""
+COOL_SECONDS = 300.0
+"""How long a phone is given to cool down."""
+COOL_MARGIN_C = 2.0
+"""How much warmer than at the start a phone may be when a model is run."""
+
+_MODELS = f"{FOLDER}/models"
+_QUICK_S = 30.0
+_OPEN_S = 10.0
+_COOL_POLL_S = 2.0
+_LINK_ATTEMPTS = 20
+_AGAIN_AFTER_S = 0.5
+_CRASHES = 3
+_HOT_RUNS = 5
+_PUSH_S = 60.0
+_PUSH_BYTES_PER_S = 1e6
+_CRASHED = {134: "aborted", 137: "killed", 139: "segmentation fault"}
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+class AndroidDevice:
+    """A phone.
+
+    Args:
+        address: its serial number or alias; empty for the only one that is attached.
+        adb: what reaches it; the one of this machine by default.
+        programs: file on this machine of the program of each runtime; by default what the
+            environment variables ``LUTIER_BENCHMARK_MODEL`` and ``LUTIER_PERF_TEST`` name.
+        patience_s: how long it is waited for where it goes away.
+
+    Raises:
+        MissingExtraError: there is no adb.
+        InputError: no such phone, or none was named and there are several.
+        DeviceError: it is not ready.
+    """
+
+    def __init__(
+        self,
+        address: str = "",
+        *,
+        adb: Adb | None = None,
+        programs: Mapping[str, Path] | None = None,
+        patience_s: float | None = None,
+    ) -> None:
+        self._adb = Adb.find() if adb is None else adb
+        self._serial = find_phone(self._adb.devices(), address).serial
+        self._adb.wait(self._serial, _OPEN_S)
+        self._programs = dict(_named_programs() if programs is None else programs)
+        self._patience_s = _patience() if patience_s is None else patience_s
+        self._properties: dict[str, str] = {}
+        self._cores: tuple[health.Core, ...] = ()
+        self._checked: dict[str, tuple[Tool, str]] = {}
+        self._sent: set[str] | None = None
+        self._baseline_c = math.nan
+        self._longest_s = MOST_SECONDS / 10
+        self._warm = False
+
+    @property
+    def name(self) -> str:
+        """``android:`` and its alias."""
+        return f"{KIND}:{alias(self._serial)}"
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Two that measure on one phone at once disturb each other."""
+        return True
+
+    @property
+    def runtimes(self) -> Sequence[str]:
+        """Names of the runtimes that a phone can be measured with."""
+        return tuple(TOOLS)
+
+    def _tool(self, runtime: str) -> Tool:
+        try:
+            return TOOLS[runtime]
+        except KeyError:
+            raise UnknownNameError.of("runtime of android", runtime, TOOLS) from None
+
+    def artifact_format(self, runtime: str) -> str:
+        """The model file format a runtime loads."""
+        return self._tool(runtime).artifact_format
+
+    def environment(self, target: Target) -> Environment:
+        """Phone, chip, Android, cores and clocks, and the program's SHA-256.
+
+        Raises:
+            InputError: cores, threads or a delegate that the phone or the runtime does not have.
+            MissingError: no program to measure with was named.
+            ArtifactError: the program is not one for this phone.
+            DeviceError: the phone is in no state to be measured.
+        """
+        tool = self._tool(target.runtime)
+        self._refuse(target, tool)
+        self._look()
+        cores = health.choose_cores(self._cores, target.cores, target.threads)
+        self._program(target.runtime)
+        _, digest = self._checked[target.runtime]
+        of = self._properties.get
+        return Environment.of(
+            {
+                "phone": " ".join(
+                    of(f"ro.product.{name}", "") for name in ("manufacturer", "model")
+                ).strip(),
+                "chip": self._chip(),
+                "android": of("ro.build.version.release", "unknown"),
+                "build": of("ro.build.fingerprint", "unknown"),
+                "abi": of("ro.product.cpu.abi", "unknown"),
+                "clusters": health.describe_clusters(self._cores),
+                "cores": f"0x{health.mask_of(cores)}",
+                "governor": " ".join(sorted({core.governor for core in cores})) or "unknown",
+                "runtime": target.runtime,
+                "runtime_version": f"{tool.name} {digest[:12]}",
+                "program_sha256": digest,
+            }
+        )
+
+    def _chip(self) -> str:
+        of = self._properties.get
+        soc = f"{of('ro.soc.manufacturer', '')} {of('ro.soc.model', '')}".strip()
+        return soc or of("ro.board.platform") or of("ro.hardware") or "unknown"
+
+    def _refuse(self, target: Target, tool: Tool) -> None:
+        target.refuse_options(f"{tool.name} on a phone", ("precision", "delegate", "cores"))
+        if target.delegate not in tool.delegates:
+            raise InputError(
+                f"delegate={target.delegate}",
+                f"{tool.name} has {', '.join(tool.delegates)}",
+                f"--delegate {tool.delegates[0]}",
+            )
+
+    def _program(self, runtime: str) -> Path:
+        tool = self._tool(runtime)
+        try:
+            path = self._programs[runtime]
+        except KeyError:
+            raise MissingError(
+                f"no {tool.name} to measure with",
+                f"{runtime} is measured on a phone by a program of its makers, which is not part"
+                " of Lutier",
+                f"--benchmark-model FILE or {tool.variable}=FILE, from {tool.source}",
+            ) from None
+        if runtime not in self._checked:
+            check_binary(path, self._properties.get("ro.product.cpu.abi", "unknown"), tool)
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            self._checked[runtime] = (tool_in(path, tool), digest)
+        return path
+
+    def _look(self) -> None:
+        """Ask the phone what it is and how it is, once; refuse one that cannot be measured."""
+        if self._properties:
+            return
+        properties, cores, heat, battery, saver = self._ask(
+            health.PROPERTIES_COMMAND,
+            health.CORES_COMMAND,
+            health.THERMAL_COMMAND,
+            health.BATTERY_COMMAND,
+            health.LOW_POWER_COMMAND,
+        )
+        found = health.objections(
+            health.parse_battery(battery.output), low_power=saver.output.strip() == "1"
+        )
+        if found:
+            raise DeviceError(
+                f"{self.name} cannot be measured now",
+                "; ".join(found),
+                f"lutier doctor --device {self.name} when that is mended",
+            )
+        self._cores = health.parse_cores(cores.output)
+        self._baseline_c = health.parse_heat(heat.output).skin_c
+        self._properties = health.parse_properties(properties.output)
+
+    def _ask(self, *commands: Sequence[str]) -> list[Reply]:
+        return self._persist(lambda: self._adb.run(self._serial, *commands, timeout_s=_QUICK_S))
+
+    def _persist(self, action: Callable[[], _T]) -> _T:
+        """Do something that may be done again, until the way to the phone holds.
+
+        Raises:
+            LinkLostError: the phone did not come back, or goes away every time.
+        """
+        for attempt in range(_LINK_ATTEMPTS):
+            try:
+                return action()
+            except LinkLostError as error:
+                if attempt == _LINK_ATTEMPTS - 1:
+                    raise
+                _log.warning("%s; it is waited for", error)
+                # A restart, or whoever cleans up: what was sent may be gone.
+                self._sent = None
+                time.sleep(_AGAIN_AFTER_S)
+                self._adb.wait(self._serial, self._patience_s)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _send(self, local: Path, name: str) -> str:
+        """Bring a file to the phone, unless it is there; its path there."""
+        remote = f"{FOLDER}/{name}"
+
+        def send() -> None:
+            if self._sent is None:
+                self._sent = self._listed()
+            if name in self._sent:
+                return
+            seconds = _PUSH_S + local.stat().st_size / _PUSH_BYTES_PER_S
+            self._adb.push(self._serial, local, remote, timeout_s=seconds)
+            self._sent.add(name)
+
+        self._persist(send)
+        return remote
+
+    def _listed(self) -> set[str]:
+        """What is in the folder on the phone; files that came half are not."""
+        made, *lists = self._adb.run(
+            self._serial,
+            ["mkdir", "-p", _MODELS],
+            ["ls", FOLDER],
+            ["ls", _MODELS],
+            timeout_s=_QUICK_S,
+        )
+        if made.status != 0:
+            raise DeviceError(
+                f"{self.name} lets nobody write to {FOLDER}",
+                made.output.strip()[-200:],
+                "free some space on the phone, or another phone",
+            )
+        here, models = (reply.output.split() for reply in lists)
+        return {*here, *(f"models/{name}" for name in models)}
+
+    def load(self, artifact: Artifact, target: Target) -> AndroidModel:
+        """Bring a model file to the phone.
+
+        Raises:
+            InputError: a file of another format, or as :meth:`environment`.
+            DeviceError: the phone has no room, or does not come back.
+        """
+        tool = self._tool(target.runtime)
+        if artifact.format != tool.artifact_format:
+            raise InputError(
+                f"{artifact.key} is a file of format {artifact.format}",
+                f"{tool.name} loads {tool.artifact_format}",
+            )
+        if not artifact.path.is_file():
+            raise InputError(f"no model file {artifact.path}", "it is gone")
+        self._refuse(target, tool)
+        self._look()
+        return AndroidModel(self, artifact, target)
+
+    def send_model(self, artifact: Artifact) -> str:
+        """Bring a model file to the phone, unless it is there; its path there."""
+        name = f"models/{artifact.sha256}{artifact.path.suffix}"
+        return self._send(artifact.path, name)
+
+    def send_program(self, runtime: str) -> str:
+        """Bring the program of a runtime to the phone, unless it is there; its path there."""
+        path = self._program(runtime)
+        tool, digest = self._checked[runtime]
+        return self._send(path, f"{tool.name}-{digest[:16]}")
+
+    def time(self, artifact: Artifact, target: Target, *, warmup: int, runs: int) -> Figure:
+        """Run a model file on the phone, as often as it takes until nothing came in between.
+
+        Raises:
+            MeasurementError: the program failed, again and again where it crashed, or a delegate
+                fell back.
+            UnparsableOutputError: the program prints what cannot be read.
+            DeviceError: the phone did not come back, or does not cool down.
+        """
+        crashes = hot = 0
+        while True:
+            self._cool_down()
+            reply, heat = self._persist(
+                lambda: self._run(artifact, target, warmup=warmup, runs=runs)
+            )
+            tool, _ = self._checked[target.runtime]
+            try:
+                figure = tool.parse(reply.output, target, runs=runs, status=reply.status)
+            except (MeasurementError, UnparsableOutputError) as error:
+                # A kill or a cut output may be chance. The same every time is not.
+                is_chance = isinstance(error, UnparsableOutputError) or reply.status in _CRASHED
+                crashes += 1
+                if not is_chance or crashes >= _CRASHES:
+                    raise
+                _log.warning("%s; once more", error)
+                continue
+            if not (heat.status or 0) > 0:
+                self._warm = heat.skin_c > self._baseline_c + COOL_MARGIN_C
+                return figure
+            self._warm = True
+            hot += 1
+            if hot >= _HOT_RUNS:
+                raise DeviceError(
+                    f"{self.name} gets too hot to be measured",
+                    f"it was throttled ({health.THROTTLING[min(heat.status or 0, 6)]}) in each of"
+                    f" {hot} runs of {artifact.key}",
+                    "take it out of its case and out of the sun; then the same command again",
+                )
+
+    def _run(
+        self, artifact: Artifact, target: Target, *, warmup: int, runs: int
+    ) -> tuple[Reply, health.Heat]:
+        model, program = self.send_model(artifact), self.send_program(target.runtime)
+        cores = health.choose_cores(self._cores, target.cores, target.threads)
+        tool, _ = self._checked[target.runtime]
+        flags = tool.flags(model, target, warmup=warmup, runs=runs)
+        start = time.monotonic()
+        _, reply, heat = self._adb.run(
+            self._serial,
+            ["chmod", "755", program],
+            ["taskset", health.mask_of(cores), program, *flags],
+            health.THERMAL_COMMAND,
+            timeout_s=10 * self._longest_s,
+            bound=True,
+        )
+        self._longest_s = max(self._longest_s, time.monotonic() - start)
+        return reply, health.parse_heat(heat.output)
+
+    def _cool_down(self) -> None:
+        """Wait until the phone is as cool as at the start, or nearly so."""
+        start = time.monotonic()
+        while self._warm:
+            (reply,) = self._ask(health.THERMAL_COMMAND)
+            heat = health.parse_heat(reply.output)
+            throttled = (heat.status or 0) > 0
+            self._warm = throttled or heat.skin_c > self._baseline_c + COOL_MARGIN_C
+            if not self._warm:
+                return
+            if time.monotonic() - start > COOL_SECONDS:
+                if throttled:
+                    raise DeviceError(
+                        f"{self.name} does not cool down",
+                        f"it is throttled, at {heat.skin_c:.0f} C after {COOL_SECONDS:.0f} s",
+                        "take it out of its case and out of the sun; then the same command again",
+                    )
+                # It is warm here, and not throttled: this is as cool as it gets.
+                _log.warning("%s stays at %.0f C", self.name, heat.skin_c)
+                self._baseline_c = heat.skin_c
+                self._warm = False
+                return
+            time.sleep(_COOL_POLL_S)
+
+    def close(self) -> None:
+        """Remove the models from the phone, where it is there; the program stays."""
+        if not self._sent:
+            return
+        self._sent = None
+        with contextlib.suppress(DeviceError):
+            self._adb.run(self._serial, ["rm", "-rf", _MODELS], timeout_s=_QUICK_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class AndroidModel:
+    """A model file on a phone."""
+
+    def __init__(self, device: AndroidDevice, artifact: Artifact, target: Target) -> None:
+        self._device = device
+        self._artifact = artifact
+        self._target = target
+        device.send_model(artifact)
+        device.send_program(target.runtime)
+
+    def time_ms(self, *, warmup: int, runs: int) -> list[float]:
+        """One latency in ms: the median of the runs, as the program gives it.
+
+        Older builds give the mean alone.
+
+        Raises:
+            MeasurementError: it could not be run, or a delegate fell back.
+            DeviceError: the phone went away and did not come back.
+        """
+        figure = self._device.time(self._artifact, self._target, warmup=warmup, runs=runs)
+        return [figure.figure_ms]
+
+    def close(self) -> None:
+        """The file stays until the device is closed."""
+
+
+def _named_programs() -> dict[str, Path]:
+    return {
+        runtime: Path(named).expanduser()
+        for runtime, tool in TOOLS.items()
+        if (named := os.environ.get(tool.variable))
+    }
+
+
+def _patience() -> float:
+    text = os.environ.get("LUTIER_ANDROID_PATIENCE", "")
+    if not text:
+        return PATIENCE_S
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise InputError(f"LUTIER_ANDROID_PATIENCE={text[:40]!r}", "must be a number of seconds")
+    return seconds
