@@ -41,6 +41,11 @@ PATIENCE_S = 120.0
 """How long a phone that went away is waited for; ``LUTIER_ANDROID_PATIENCE`` changes it."""
 COOL_SECONDS = 300.0
 """How long a phone is given to cool down."""
+COARSE_MS = 0.005
+"""Below it the microseconds that the programs count in are too coarse for single runs."""
+FINE_RUNS = 1000
+"""Runs of a model that is as quick as that. A run begins at any point of a microsecond, so the mean
+over many is right although each is a whole number."""
 COOL_MARGIN_C = 2.0
 """How much warmer than at the start a phone may be when a model is run."""
 
@@ -96,6 +101,7 @@ class AndroidDevice:
         self._baseline_c = math.nan
         self._longest_s = MOST_SECONDS / 10
         self._warm = False
+        self._quick: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -297,8 +303,12 @@ class AndroidDevice:
         tool, digest = self._checked[runtime]
         return self._send(path, f"{tool.name}-{digest[:16]}")
 
-    def time(self, artifact: Artifact, target: Target, *, warmup: int, runs: int) -> Figure:
+    def time_ms(self, artifact: Artifact, target: Target, *, warmup: int, runs: int) -> float:
         """Run a model file on the phone, as often as it takes until nothing came in between.
+
+        Returns:
+            The median of the runs in ms, or the mean where the program gives none; of a model
+            below :data:`COARSE_MS` the mean of :data:`FINE_RUNS`.
 
         Raises:
             MeasurementError: the program failed, again and again where it crashed, or a delegate
@@ -306,6 +316,21 @@ class AndroidDevice:
             UnparsableOutputError: the program prints what cannot be read.
             DeviceError: the phone did not come back, or does not cool down.
         """
+        if artifact.sha256 not in self._quick:
+            found = self._time(artifact, target, warmup=warmup, runs=runs).figure_ms
+            if found >= COARSE_MS:
+                return found
+            self._quick.add(artifact.sha256)
+        mean = self._time(artifact, target, warmup=warmup, runs=max(runs, FINE_RUNS)).mean_ms
+        if mean <= 0:
+            raise MeasurementError(
+                f"{artifact.key} takes no time",
+                f"none of {FINE_RUNS} runs took a microsecond, in which the program counts",
+                "a larger op",
+            )
+        return mean
+
+    def _time(self, artifact: Artifact, target: Target, *, warmup: int, runs: int) -> Figure:
         crashes = hot = 0
         while True:
             self._cool_down()
@@ -407,14 +432,13 @@ class AndroidModel:
     def time_ms(self, *, warmup: int, runs: int) -> list[float]:
         """One latency in ms: the median of the runs, as the program gives it.
 
-        Older builds give the mean alone.
+        Older builds give the mean alone, and so it is for the quickest models.
 
         Raises:
             MeasurementError: it could not be run, or a delegate fell back.
             DeviceError: the phone went away and did not come back.
         """
-        figure = self._device.time(self._artifact, self._target, warmup=warmup, runs=runs)
-        return [figure.figure_ms]
+        return [self._device.time_ms(self._artifact, self._target, warmup=warmup, runs=runs)]
 
     def close(self) -> None:
         """The file stays until the device is closed."""

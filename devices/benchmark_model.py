@@ -61,8 +61,6 @@ _LITERT_INIT = re.compile(rf"Model initialization: +({_NUMBER}) ms$")
 _LITERT_MEAN = re.compile(rf"Inference \(avg\): +({_NUMBER}) ms \((\d{{1,9}}) runs\)$")
 _SIX_DIGITS = 1e-5
 """Relative error of a number that is printed with six digits."""
-_COARSE_MS = 0.002
-"""Below it a step of one microsecond is half of the figure."""
 _LITERT_STEP_US = 5.1
 """LiteRT's summary gives hundredths of a millisecond."""
 
@@ -99,19 +97,13 @@ class Run:
 
     @property
     def statistic(self) -> Literal["median", "mean"]:
-        """What :attr:`figure_ms` is: the median where it is printed and is fine enough.
-
-        Single runs are counted in whole microseconds, and so is their median; the mean is not.
-        """
-        coarse = self.median_ms is None or self.median_ms < _COARSE_MS
-        return "mean" if coarse else "median"
+        """What :attr:`figure_ms` is: the median where it is printed."""
+        return "mean" if self.median_ms is None else "median"
 
     @property
     def figure_ms(self) -> float:
-        """The latency, in ms."""
-        if self.median_ms is None or self.statistic == "mean":
-            return self.mean_ms
-        return self.median_ms
+        """The latency, in ms; 0 for a model that mostly runs in less than a microsecond."""
+        return self.mean_ms if self.median_ms is None else self.median_ms
 
 
 @dataclass(frozen=True)
@@ -338,7 +330,7 @@ def _agree(values: dict[str, float]) -> bool:
 def _run(output: _Output) -> Run:
     values = {name: value / 1e3 for name, value in output.timed.values.items()}
     std = values.get("std", -1.0)
-    run = Run(
+    return Run(
         runs=output.timed.count,
         warmup_runs=output.warmup.count,
         init_ms=output.init_us / 1e3,
@@ -351,10 +343,3 @@ def _run(output: _Output) -> Run:
         p95_ms=values.get("p95"),
         std_ms=std if std >= 0 else None,
     )
-    if run.figure_ms <= 0:
-        raise MeasurementError(
-            "the model runs in less than a microsecond",
-            f"{_TOOL} counts whole ones",
-            "a larger model",
-        )
-    return run

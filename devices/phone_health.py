@@ -36,6 +36,7 @@ _TEMPERATURE = re.compile(
     r" mName=([^,}]*), mStatus=(-?\d{1,9})\}"
 )
 _CPU, _SKIN = 0, 3
+_NAMED = {"TYPE_CPU": _CPU, "TYPE_SKIN": _SKIN}
 _SANE_C = (-30.0, 150.0)
 
 
@@ -62,10 +63,12 @@ def parse_heat(text: str) -> Heat:
     current = text.partition("Current temperatures from HAL")[2] or text
     by_kind: dict[int, list[float]] = {_CPU: [], _SKIN: []}
     temperatures = {}
-    for value, kind, name, _ in _TEMPERATURE.findall(current):
+    for value, number, name, _ in _TEMPERATURE.findall(current):
+        # Some makers number their sensors otherwise; their names are told apart all the same.
+        kind = _NAMED.get(name, -1) if name.startswith("TYPE_") else int(number)
         celsius = float(value)
-        if int(kind) in by_kind and _SANE_C[0] < celsius < _SANE_C[1]:
-            by_kind[int(kind)].append(celsius)
+        if kind in by_kind and _SANE_C[0] < celsius < _SANE_C[1]:
+            by_kind[kind].append(celsius)
             temperatures[name] = celsius
     warmest = max(by_kind[_SKIN] or by_kind[_CPU], default=math.nan)
     return Heat(int(status[1]) if status else None, temperatures, warmest)

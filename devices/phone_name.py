@@ -17,8 +17,8 @@ _MDNS = re.compile(r"adb-(.+?)-[A-Za-z0-9]{6}\._adb(-tls-connect)?\._tcp\.?")
 def alias(serial: str) -> str:
     """The name of the phone with a serial number: ``phone-`` and ten digits of its SHA-256.
 
-    Of a phone that is reached over Wi-Fi, the port, which changes whenever it is connected, does
-    not count, and neither does what discovery adds to the serial number. An alias is its own.
+    Of a phone that is reached by an IP address, the port, which changes whenever it is connected,
+    does not count, and neither does what discovery adds to the serial number. An alias is its own.
     """
     if _ALIAS.fullmatch(serial):
         return serial

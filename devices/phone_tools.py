@@ -33,8 +33,12 @@ class Figure(Protocol):
         """The latency in ms."""
 
     @property
+    def mean_ms(self) -> float:
+        """Their mean in ms."""
+
+    @property
     def statistic(self) -> str:
-        """What it is of the timed inferences: their median, or their mean."""
+        """What the latency is of the timed inferences: their median, or their mean."""
 
 
 class Tool(Protocol):

@@ -23,6 +23,14 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("lutier")
 
 
+_NO_PHONES = """#!/bin/sh
+case $1 in
+version) echo 'Android Debug Bridge version 1.0.41' ;;
+devices) echo 'List of devices attached' ;;
+esac
+"""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """What holds in this process and in those that tests start."""
     # Quicker than more threads on small tensors.
@@ -53,6 +61,11 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("LUTIER_HOME", str(home / "lutier"))
     monkeypatch.setenv("LUTIER_DB", f"sqlite:///{home / 'lutier.db'}")
     monkeypatch.setenv("HOME", str(home))
+    # Phones that happen to be attached are not for tests, and no server is started for them.
+    adb = home / "adb"
+    adb.write_text(_NO_PHONES)
+    adb.chmod(0o755)
+    monkeypatch.setenv("LUTIER_ADB", str(adb))
     for kind in ("DATA", "CACHE", "CONFIG", "STATE"):
         monkeypatch.setenv(f"XDG_{kind}_HOME", str(home / kind.lower()))
 

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -225,7 +225,7 @@ class LoopbackPhone:
 
         self._wait_for(run())
 
-    def _wait_for(self, work: asyncio.coroutines.Coroutine[None, None, _T]) -> _T:
+    def _wait_for(self, work: Coroutine[None, None, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_CALL_S)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import struct
+from collections.abc import Coroutine
 from typing import Protocol
 
 _HEADER = struct.Struct("<4s5I")
@@ -215,7 +216,7 @@ class Link:
             await stream.close()
             self._streams.pop(stream.number, None)
 
-    def _start(self, work: asyncio.coroutines.Coroutine[None, None, None]) -> None:
+    def _start(self, work: Coroutine[None, None, None]) -> None:
         async def guarded() -> None:
             try:
                 await work

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -711,6 +712,7 @@ def test_a_program_that_is_no_adb_has_no_version() -> None:
 def test_the_adb_that_is_named_comes_first(
     phone: Phone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("LUTIER_ADB")
     phone()
     other = script(tmp_path / "other adb", "#!/bin/sh\n")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
@@ -723,26 +725,29 @@ def test_the_adb_that_is_named_comes_first(
 
 
 def test_the_adb_of_adbutils_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "adbutils.py").write_text(
-        "import os\n"
-        "class AdbError(Exception): ...\n"
-        "def adb_path():\n"
-        "    if 'NO_ADB' in os.environ: raise AdbError\n"
-        "    return '/brought/adb'\n"
-    )
+    monkeypatch.delenv("LUTIER_ADB")
+
+    class BroughtError(Exception):
+        pass
+
+    def adb_path() -> str:
+        if "NO_ADB" in os.environ:
+            raise BroughtError
+        return "/brought/adb"
+
+    brought = SimpleNamespace(AdbError=BroughtError, adb_path=adb_path)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "adbutils", raising=False)
+    monkeypatch.setitem(sys.modules, "adbutils", brought)
     assert Adb.find().program == "/brought/adb"
     monkeypatch.setenv("NO_ADB", "1")
     with pytest.raises(MissingExtraError, match="adb is not installed"):
         Adb.find()
-    monkeypatch.delitem(sys.modules, "adbutils")
 
 
 def test_without_any_adb_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("LUTIER_ADB")
     monkeypatch.setenv("PATH", str(tmp_path))
     # None stands for a package that cannot be imported.
     monkeypatch.setitem(sys.modules, "adbutils", None)

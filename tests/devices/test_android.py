@@ -96,6 +96,19 @@ def test_an_old_program_gives_its_mean(
         assert found == [bench.server.runs[-1].stats["avg"] / 1e3]
 
 
+def test_a_model_too_quick_for_microseconds_is_the_mean_of_many_runs(
+    bench: PhoneBench, tmp_path: Path
+) -> None:
+    tiny = make_artifact(Job.of_call(), "tflite", 1, ArtifactFolder(tmp_path / "models"))
+    target = target_of(bench)
+    with open_target(target) as device:
+        model = device.load(tiny, target)
+        found = [model.time_ms(warmup=0, runs=3) for _ in range(2)]
+    many = [run.stats["avg"] / 1e3 for run in bench.server.runs if run.num_runs == 1000]
+    assert found == [[mean] for mean in many]
+    assert 0 < found[0][0] < 0.02
+
+
 def test_a_phone_is_known_by_its_alias_and_its_serial_is_in_no_name(bench: PhoneBench) -> None:
     target = target_of(bench)
     assert bench.phone.serial not in str(target)

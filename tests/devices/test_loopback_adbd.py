@@ -14,6 +14,7 @@ import pytest
 from loopback_adbd import AdbServer, LoopbackPhone, adb_server
 from loopback_faults import Fault
 from loopback_phone import Phone
+from sshd_server import command_line
 from stand_in_benchmark_model import BenchmarkServer, build
 
 from devices.artifact import ArtifactFolder
@@ -94,9 +95,8 @@ def random_file(path: Path, size: int) -> Path:
 def figures(text: str) -> list[dict[str, float]]:
     """The lines of figures in what the program printed."""
     lines = re.findall(r"^(?:INFO: )?(count=.*)", text, re.MULTILINE)
-    return [
-        {name: float(value) for name, value in re.findall(r"(\w+)=(\S+)", line)} for line in lines
-    ]
+    pairs = [re.findall(r"(\w+)=([\d.e+-]+)", line) for line in lines]
+    return [{name: float(value) for name, value in line} for line in pairs]
 
 
 def test_it_is_listed_with_its_model(adb: AdbServer, phone: LoopbackPhone) -> None:
@@ -264,7 +264,7 @@ def test_the_stand_in_fails_and_falls_back_as_the_program_does(
         ("--graph=cut.tflite", 1, "ERROR: The model is not a valid Flatbuffer buffer\n"),
         ("--graph=small.tflite --num_threads=-3", 1, "ERROR: Failed to set thread number\n"),
         ("--graph=small.tflite --use_gpu=true", 1, "ERROR: Failed to apply GPU delegate.\n"),
-        ("--graph=small.tflite --external_delegate_path=no.so", 139, "EXTERNAL delegate created.\n"),
+        ("--graph=small.tflite --external_delegate_path=no.so", 139, "EXTERNAL delegate created."),
         ("--graph=small.tflite --use_nnapi=true", 0, "WARN: NNAPI acceleration is unsupported"),
         ("--graph=small.tflite --use_hexagon=true", 0, "WARN: Could not create Hexagon delegate"),
         ("--graph=small.tflite --kernel=k", 0, "WARN: Unconsumed cmdline flags: --kernel=k\n"),
@@ -370,8 +370,11 @@ def test_the_stand_in_is_killed_and_its_shell_goes_on(
 
 
 def test_a_restart_ends_programs_and_keeps_files(adb: AdbServer, phone: LoopbackPhone) -> None:
-    shell(adb, phone, "touch /data/local/tmp/file; sleep 60 >/dev/null 2>&1 </dev/null &")
-    assert shell(adb, phone, "pgrep -f '^sleep 60$' >/dev/null && echo runs").stdout == "runs\n"
+    touch = "touch /data/local/tmp/file"
+    started = shell(adb, phone, f"{touch}; sleep 60 >/dev/null 2>&1 </dev/null & echo $!")
+    pid = int(started.stdout)
+    assert command_line(pid) == "sleep 60 "
     phone.restart(0.1)
     adb.await_state(phone, "device")
-    assert shell(adb, phone, "pgrep -f '^sleep 60$' || ls /data/local/tmp").stdout == "file\n"
+    assert command_line(pid) == ""
+    assert shell(adb, phone, "ls /data/local/tmp").stdout == "file\n"
