@@ -232,7 +232,7 @@ class AndroidDevice:
             except LinkLostError as error:
                 if attempt == _LINK_ATTEMPTS - 1:
                     raise
-                _log.warning("%s; it is waited for", error)
+                _log.warning("%s (%s); it is waited for", error.what, error.why)
                 # A restart, or whoever cleans up: what was sent may be gone.
                 self._sent = None
                 time.sleep(_AGAIN_AFTER_S)
@@ -346,7 +346,7 @@ class AndroidDevice:
                 crashes += 1
                 if not is_chance or crashes >= _CRASHES:
                     raise
-                _log.warning("%s; once more", error)
+                _log.warning("%s (%s); once more", error.what, error.why)
                 continue
             if not (heat.status or 0) > 0:
                 self._warm = heat.skin_c > self._baseline_c + COOL_MARGIN_C
