@@ -20,19 +20,24 @@ class PhoneBench:
     Attributes:
         adb: the server, and the program that asks it.
         phones: connected, in the order asked for.
-        server: runs the models; it keeps what it printed.
+        servers: of each phone; it runs the models, and keeps what it printed.
         program: ``benchmark_model`` for these phones.
     """
 
     adb: AdbServer
     phones: tuple[LoopbackPhone, ...]
-    server: BenchmarkServer
+    servers: tuple[BenchmarkServer, ...]
     program: Path
 
     @property
     def phone(self) -> LoopbackPhone:
         """The first phone."""
         return self.phones[0]
+
+    @property
+    def server(self) -> BenchmarkServer:
+        """What runs the models of the first phone."""
+        return self.servers[0]
 
     @property
     def device(self) -> str:
@@ -66,14 +71,15 @@ def phone_bench(
     program = build(folder / "program")
     with ExitStack() as stack:
         adb = stack.enter_context(adb_server(folder / "adb"))
-        server = stack.enter_context(BenchmarkServer(dialect))
+        kinds = phones or (Phone(),)
+        servers = tuple(stack.enter_context(BenchmarkServer(dialect)) for _ in kinds)
         running = tuple(
-            stack.enter_context(LoopbackPhone(phone, folder / f"phone{number}", server))
-            for number, phone in enumerate(phones or (Phone(),))
+            stack.enter_context(LoopbackPhone(kind, folder / f"phone{number}", server))
+            for number, (kind, server) in enumerate(zip(kinds, servers, strict=True))
         )
         for phone in running:
             adb.connect(phone)
-        bench = PhoneBench(adb, running, server, program)
+        bench = PhoneBench(adb, running, servers, program)
         for name, value in bench.variables().items():
             monkeypatch.setenv(name, value)
         yield bench

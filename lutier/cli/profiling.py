@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from lutier.cli.farm import profile_every_phone
 from lutier.cli.options import db_option, json_option, seed_option, strict_option
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def profile(
         }
     )
     if device == "android:all":
-        _profile_all(dry_run=dry_run, as_json=as_json)
+        profile_every_phone(dry_run=dry_run, as_json=as_json)
         return
     options = _target_options(extra_options)
     options |= {k: v for k, v in (("delegate", delegate), ("cores", cores)) if v is not None}
@@ -162,58 +163,6 @@ def profile(
     else:
         _print(result, report)
     _check(result, report, strict)
-
-
-def _profile_all(*, dry_run: bool, as_json: bool) -> None:
-    """The same command once more for each phone, at the same time."""
-    import json
-    import sys
-
-    import click as plain_click
-
-    from devices.errors import DeviceError, InputError
-    from lutier.farm import profile_all, worst
-    from lutier.terminal import err, out, print_json
-
-    context = plain_click.get_current_context()
-    words = ["profile"]
-    for parameter in context.command.params:
-        value = context.params.get(parameter.name or "")
-        if parameter.name == "device" or value in (None, False, ()):
-            continue
-        for each in value if isinstance(value, tuple) else (value,):
-            words += [parameter.opts[0]] if value is True else [parameter.opts[0], str(each)]
-    if dry_run and not as_json:
-        raise InputError("android:all with --dry-run", "the lines of several", "--dry-run --json")
-    outcomes = profile_all(words, lambda line: err.print(line, markup=False))
-    if as_json:
-        print_json(
-            {
-                "devices": {
-                    each.device: json.loads(each.output) if each.output.strip() else None
-                    for each in outcomes
-                },
-                "statuses": {each.device: each.status for each in outcomes},
-            }
-        )
-    else:
-        for each in outcomes:
-            out.print(f"[bold]{each.device}[/bold]")
-            out.print(each.output.rstrip() or f"ended with {each.status}", markup=False)
-    failed = [each.device for each in outcomes if each.status != 0]
-    if failed:
-        err.print(
-            str(
-                DeviceError(
-                    f"{len(failed)} of {len(outcomes)} phones were not measured to the end",
-                    ", ".join(failed),
-                    "the same command: it measures what is missing",
-                )
-            ),
-            style="red",
-            markup=False,
-        )
-        sys.exit(worst(outcomes))
 
 
 def _dry_run(

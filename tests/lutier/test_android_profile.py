@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -40,17 +42,18 @@ class CommandLine:
             "LUTIER_ANDROID_PATIENCE": "60",
         }
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, folder: Path | None = None) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "lutier", *words],
+            cwd=folder,
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def __call__(self, *words: str, status: int = 0) -> tuple[str, str]:
-        process = self.start(*words)
+    def __call__(self, *words: str, status: int = 0, folder: Path | None = None) -> tuple[str, str]:
+        process = self.start(*words, folder=folder)
         out, err = process.communicate(timeout=250)
         assert process.returncode == status, out + err
         return out, err
@@ -128,6 +131,26 @@ def test_from_a_phone_to_a_network_within_its_budget(
     assert min(medians) <= verified["measured_ms"] <= max(medians)
 
 
+def test_the_check_list_and_the_readme_run_as_written(
+    bench: PhoneBench, lutier: CommandLine, tmp_path: Path
+) -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "android.md").read_text().partition("## Check-list")[2]
+    readme = (root / "README.md").read_text().partition("## Phones")[2]
+    blocks = [re.findall(r"```text\n(.*?)```", text, flags=re.DOTALL)[0] for text in (readme, page)]
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert len(lines) == 12
+    # The same commands with less to do.
+    lutier.environment |= {"LUTIER_NETWORKS": "20", "LUTIER_MAX_SECONDS": "1"}
+    for line in lines:
+        assert line.startswith("lutier ")
+        words = shlex.split(line.replace("SERIAL", bench.phone.serial))[1:]
+        words = [str(bench.program) if word == "FILE" else word for word in words]
+        if words[0] == "search":
+            words += ["--budget", "5ms", "--pool", "8", "--k", "1", "--train-epochs", "1"]
+        lutier(*words, folder=tmp_path)
+
+
 def test_a_phone_that_stays_away_is_given_up_and_the_same_command_goes_on(
     bench: PhoneBench, lutier: CommandLine
 ) -> None:
@@ -175,7 +198,8 @@ def test_all_phones_are_measured_each_op_once_each(
     phones = (Phone(), Phone(model="Galaxy S22", serial="R5CT1234567", soc_model="S5E9925"))
     with phone_bench(tmp_path / "bench", *phones, monkeypatch=monkeypatch) as bench:
         lutier = CommandLine(bench, tmp_path)
-        found = lutier.json(*profile_words("android:all", "--op", OP))
+        words = profile_words("android:all", "--op", OP, "--time-limit", "0")
+        found = lutier.json(*words)
         assert set(found["statuses"].values()) == {0}
         assert [report["measured"] for report in found["devices"].values()] == [1, 1]
         keys = lutier.rows("SELECT target, key FROM measurements WHERE role = 'op'")
