@@ -7,15 +7,14 @@ No setting of the phone is changed.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self
 
 from devices import phone_health as health
 from devices.adb import Adb, Reply
@@ -24,19 +23,25 @@ from devices.environment import Environment
 from devices.errors import (
     DeviceError,
     InputError,
-    LinkLostError,
     MeasurementError,
     MissingError,
     UnknownNameError,
     UnparsableOutputError,
 )
+from devices.op_profile import OpTime, parse_profile
+from devices.phone_link import MODELS, PhoneLink
 from devices.phone_list import find_phone
-from devices.phone_name import KIND, alias
-from devices.phone_tools import MOST_SECONDS, TOOLS, Figure, Tool, check_binary, tool_in
+from devices.phone_tools import (
+    MOST_SECONDS,
+    TOOLS,
+    BenchmarkModel,
+    Figure,
+    Tool,
+    check_binary,
+    tool_in,
+)
 from devices.target import Target
 
-FOLDER = "/data/local/tmp/lutier"
-"""On the phone: what is here is Lutier's own."""
 PATIENCE_S = 120.0
 """How long a phone that went away is waited for; ``LUTIER_ANDROID_PATIENCE`` changes it."""
 COOL_SECONDS = 300.0
@@ -49,20 +54,12 @@ over many is right although each is a whole number."""
 COOL_MARGIN_C = 2.0
 """How much warmer than at the start a phone may be when a model is run."""
 
-_MODELS = f"{FOLDER}/models"
-_QUICK_S = 30.0
-_OPEN_S = 10.0
 _COOL_POLL_S = 2.0
-_LINK_ATTEMPTS = 20
-_AGAIN_AFTER_S = 0.5
 _CRASHES = 3
 _HOT_RUNS = 5
-_PUSH_S = 60.0
-_PUSH_BYTES_PER_S = 1e6
 _CRASHED = {134: "aborted", 137: "killed", 139: "segmentation fault"}
 
 _log = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 
 class AndroidDevice:
@@ -89,15 +86,13 @@ class AndroidDevice:
         programs: Mapping[str, Path] | None = None,
         patience_s: float | None = None,
     ) -> None:
-        self._adb = Adb.find() if adb is None else adb
-        self._serial = find_phone(self._adb.devices(), address).serial
-        self._adb.wait(self._serial, _OPEN_S)
+        adb = Adb.find() if adb is None else adb
+        serial = find_phone(adb.devices(), address).serial
+        self._link = PhoneLink(adb, serial, _patience() if patience_s is None else patience_s)
         self._programs = dict(_named_programs() if programs is None else programs)
-        self._patience_s = _patience() if patience_s is None else patience_s
         self._properties: dict[str, str] = {}
         self._cores: tuple[health.Core, ...] = ()
         self._checked: dict[str, tuple[Tool, str]] = {}
-        self._sent: set[str] | None = None
         self._baseline_c = math.nan
         self._longest_s = MOST_SECONDS / 10
         self._warm = False
@@ -106,7 +101,7 @@ class AndroidDevice:
     @property
     def name(self) -> str:
         """``android:`` and its alias."""
-        return f"{KIND}:{alias(self._serial)}"
+        return self._link.name
 
     @property
     def is_exclusive(self) -> bool:
@@ -197,7 +192,7 @@ class AndroidDevice:
         """Ask the phone what it is and how it is, once; refuse one that cannot be measured."""
         if self._properties:
             return
-        properties, cores, heat, battery, saver = self._ask(
+        properties, cores, heat, battery, saver = self._link.ask(
             health.PROPERTIES_COMMAND,
             health.CORES_COMMAND,
             health.THERMAL_COMMAND,
@@ -216,62 +211,6 @@ class AndroidDevice:
         self._cores = health.parse_cores(cores.output)
         self._baseline_c = health.parse_heat(heat.output).skin_c
         self._properties = health.parse_properties(properties.output)
-
-    def _ask(self, *commands: Sequence[str]) -> list[Reply]:
-        return self._persist(lambda: self._adb.run(self._serial, *commands, timeout_s=_QUICK_S))
-
-    def _persist(self, action: Callable[[], _T]) -> _T:
-        """Do something that may be done again, until the way to the phone holds.
-
-        Raises:
-            LinkLostError: the phone did not come back, or goes away every time.
-        """
-        for attempt in range(_LINK_ATTEMPTS):
-            try:
-                return action()
-            except LinkLostError as error:
-                if attempt == _LINK_ATTEMPTS - 1:
-                    raise
-                _log.warning("%s (%s); it is waited for", error.what, error.why)
-                # A restart, or whoever cleans up: what was sent may be gone.
-                self._sent = None
-                time.sleep(_AGAIN_AFTER_S)
-                self._adb.wait(self._serial, self._patience_s)
-        raise AssertionError("the last attempt returns or raises")
-
-    def _send(self, local: Path, name: str) -> str:
-        """Bring a file to the phone, unless it is there; its path there."""
-        remote = f"{FOLDER}/{name}"
-
-        def send() -> None:
-            if self._sent is None:
-                self._sent = self._listed()
-            if name in self._sent:
-                return
-            seconds = _PUSH_S + local.stat().st_size / _PUSH_BYTES_PER_S
-            self._adb.push(self._serial, local, remote, timeout_s=seconds)
-            self._sent.add(name)
-
-        self._persist(send)
-        return remote
-
-    def _listed(self) -> set[str]:
-        """What is in the folder on the phone; files that came half are not."""
-        made, *lists = self._adb.run(
-            self._serial,
-            ["mkdir", "-p", _MODELS],
-            ["ls", FOLDER],
-            ["ls", _MODELS],
-            timeout_s=_QUICK_S,
-        )
-        if made.status != 0:
-            raise DeviceError(
-                f"{self.name} lets nobody write to {FOLDER}",
-                made.output.strip()[-200:],
-                "free some space on the phone, or another phone",
-            )
-        here, models = (reply.output.split() for reply in lists)
-        return {*here, *(f"models/{name}" for name in models)}
 
     def load(self, artifact: Artifact, target: Target) -> AndroidModel:
         """Bring a model file to the phone.
@@ -294,14 +233,14 @@ class AndroidDevice:
 
     def send_model(self, artifact: Artifact) -> str:
         """Bring a model file to the phone, unless it is there; its path there."""
-        name = f"models/{artifact.sha256}{artifact.path.suffix}"
-        return self._send(artifact.path, name)
+        name = f"{MODELS}/{artifact.sha256}{artifact.path.suffix}"
+        return self._link.send(artifact.path, name)
 
     def send_program(self, runtime: str) -> str:
         """Bring the program of a runtime to the phone, unless it is there; its path there."""
         path = self._program(runtime)
         tool, digest = self._checked[runtime]
-        return self._send(path, f"{tool.name}-{digest[:16]}")
+        return self._link.send(path, f"{tool.name}-{digest[:16]}")
 
     def time_ms(self, artifact: Artifact, target: Target, *, warmup: int, runs: int) -> float:
         """Run a model file on the phone, as often as it takes until nothing came in between.
@@ -334,7 +273,7 @@ class AndroidDevice:
         crashes = hot = 0
         while True:
             self._cool_down()
-            reply, heat = self._persist(
+            reply, heat = self._link.persist(
                 lambda: self._run(artifact, target, warmup=warmup, runs=runs)
             )
             tool, _ = self._checked[target.runtime]
@@ -362,15 +301,20 @@ class AndroidDevice:
                 )
 
     def _run(
-        self, artifact: Artifact, target: Target, *, warmup: int, runs: int
+        self,
+        artifact: Artifact,
+        target: Target,
+        *,
+        warmup: int,
+        runs: int,
+        profiling: bool = False,
     ) -> tuple[Reply, health.Heat]:
         model, program = self.send_model(artifact), self.send_program(target.runtime)
         cores = health.choose_cores(self._cores, target.cores, target.threads)
         tool, _ = self._checked[target.runtime]
-        flags = tool.flags(model, target, warmup=warmup, runs=runs)
+        flags = tool.flags(model, target, warmup=warmup, runs=runs, profiling=profiling)
         start = time.monotonic()
-        _, reply, heat = self._adb.run(
-            self._serial,
+        _, reply, heat = self._link.run(
             ["chmod", "755", program],
             ["taskset", health.mask_of(cores), program, *flags],
             health.THERMAL_COMMAND,
@@ -380,11 +324,38 @@ class AndroidDevice:
         self._longest_s = max(self._longest_s, time.monotonic() - start)
         return reply, health.parse_heat(heat.output)
 
+    def op_times(self, artifact: Artifact, target: Target, *, runs: int) -> tuple[OpTime, ...]:
+        """The time of each operation of a model, or of each kernel of the delegate.
+
+        It is a run of its own, since timing operations slows the whole down.
+
+        Raises:
+            InputError: the program of this runtime does not time operations.
+            MeasurementError: it failed, or a delegate fell back.
+            UnparsableOutputError: it prints what cannot be read.
+            DeviceError: the phone did not come back.
+        """
+        self._refuse(target, self._tool(target.runtime))
+        self._look()
+        self._program(target.runtime)
+        tool, _ = self._checked[target.runtime]
+        if not isinstance(tool, BenchmarkModel) or tool.dialect != "tflite":
+            raise InputError(
+                f"{tool.name} does not time single operations",
+                hint="runtime litert, with TensorFlow's benchmark_model",
+            )
+        self._cool_down()
+        reply, _ = self._link.persist(
+            lambda: self._run(artifact, target, warmup=1, runs=runs, profiling=True)
+        )
+        tool.parse(reply.output, target, runs=runs, status=reply.status)
+        return parse_profile(reply.output)
+
     def _cool_down(self) -> None:
         """Wait until the phone is as cool as at the start, or nearly so."""
         start = time.monotonic()
         while self._warm:
-            (reply,) = self._ask(health.THERMAL_COMMAND)
+            (reply,) = self._link.ask(health.THERMAL_COMMAND)
             heat = health.parse_heat(reply.output)
             throttled = (heat.status or 0) > 0
             self._warm = throttled or heat.skin_c > self._baseline_c + COOL_MARGIN_C
@@ -406,11 +377,7 @@ class AndroidDevice:
 
     def close(self) -> None:
         """Remove the models from the phone, where it is there; the program stays."""
-        if not self._sent:
-            return
-        self._sent = None
-        with contextlib.suppress(DeviceError):
-            self._adb.run(self._serial, ["rm", "-rf", _MODELS], timeout_s=_QUICK_S)
+        self._link.tidy()
 
     def __enter__(self) -> Self:
         return self

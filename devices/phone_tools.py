@@ -64,8 +64,10 @@ class Tool(Protocol):
     def delegates(self) -> Sequence[str]:
         """Names of those it can be asked for."""
 
-    def flags(self, model: str, target: Target, *, warmup: int, runs: int) -> list[str]:
-        """Arguments of one run of a model on the phone."""
+    def flags(
+        self, model: str, target: Target, *, warmup: int, runs: int, profiling: bool = False
+    ) -> list[str]:
+        """Arguments of one run of a model on the phone; with each operation timed, if asked."""
 
     def parse(self, text: str, target: Target, *, runs: int, status: int) -> Figure:
         """The figures of one run; errors as of the parsers."""
@@ -89,8 +91,19 @@ class BenchmarkModel:
     )
     delegates: tuple[str, ...] = ("xnnpack", "none", "gpu", "nnapi", "hexagon")
 
-    def flags(self, model: str, target: Target, *, warmup: int, runs: int) -> list[str]:
+    def flags(
+        self, model: str, target: Target, *, warmup: int, runs: int, profiling: bool = False
+    ) -> list[str]:
         """Arguments of one run."""
+        if profiling:
+            return benchmark_model.profiling_flags(
+                model,
+                threads=target.threads,
+                warmup=warmup,
+                runs=runs,
+                delegate=target.delegate,
+                max_seconds=MOST_SECONDS,
+            )
         return benchmark_model.measuring_flags(
             model,
             threads=target.threads,
@@ -119,8 +132,16 @@ class PerfTest:
     )
     delegates: tuple[str, ...] = ("xnnpack",)
 
-    def flags(self, model: str, target: Target, *, warmup: int, runs: int) -> list[str]:
-        """Arguments of one run. It warms up once, however often it is asked to."""
+    def flags(
+        self, model: str, target: Target, *, warmup: int, runs: int, profiling: bool = False
+    ) -> list[str]:
+        """Arguments of one run. It warms up once, however often it is asked to.
+
+        Raises:
+            InputError: it is to time operations, which it does not.
+        """
+        if profiling:
+            raise InputError(f"{self.name} does not time single operations", hint="runtime litert")
         return perf_test.measuring_flags(model, threads=target.threads, runs=runs)
 
     def parse(self, text: str, target: Target, *, runs: int, status: int) -> Figure:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 import statistics
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from devices.android import AndroidDevice
+from devices.artifact import ArtifactFolder
 from devices.base import Device
+from devices.errors import InputError
+from devices.op_profile import OpTime
 from devices.target import Target
-from profiler.jobs import Job
+from profiler.jobs import Job, make_artifact
 from profiler.ops import OpSpec
 from profiler.protocol import Protocol
 from profiler.quality import Summary
@@ -18,6 +24,7 @@ from profiler.table import LatencyTable
 
 MAX_ANCHORS = 8
 MAX_DOUBLINGS = 2
+_OP_RUNS = 20
 
 
 @dataclass(frozen=True)
@@ -91,3 +98,25 @@ def verify_network(
     drift = statistics.median(ratios) if ratios else math.nan
     found = measured[job.key]
     return Verified(found.summary, found.artifact_sha256, drift)
+
+
+def time_ops(job: Job, device: Device, target: Target) -> tuple[OpTime, ...]:
+    """The time of each operation of a network on a phone, in a run of its own.
+
+    Raises:
+        InputError: not a phone, or its program does not time operations.
+        DeviceError: as the phone says.
+    """
+    if not isinstance(device, AndroidDevice):
+        raise InputError(
+            f"single operations are not timed on {target.device}", hint="android:SERIAL"
+        )
+    with tempfile.TemporaryDirectory(prefix="lutier-") as folder:
+        artifact = make_artifact(
+            job,
+            device.artifact_format(target.runtime),
+            target.batch,
+            ArtifactFolder(Path(folder)),
+            target.precision,
+        )
+        return device.op_times(artifact, target, runs=_OP_RUNS)

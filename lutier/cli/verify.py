@@ -12,20 +12,28 @@ from lutier.cli.options import db_option, json_option, seed_option
 @click.command(epilog="Example: [bold]lutier verify runs/first[/bold]")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @seed_option
+@click.option(
+    "--ops",
+    is_flag=True,
+    help="Of a phone: also time each operation, or each kernel of the delegate, in a run of its"
+    " own.",
+)
 @db_option
 @json_option
-def verify(folder: Path, seed: int | None, db: str | None, as_json: bool) -> None:
+def verify(folder: Path, ops: bool, seed: int | None, db: str | None, as_json: bool) -> None:
     """Measure the network in FOLDER again, and say whether it is within its budget.
 
     Exits with 5 where it is not.
     """
+    from dataclasses import asdict
+
     from devices.errors import BudgetError, MissingTableError
     from lutier.opening import open_measured
     from lutier.results import load_result, network_job
     from lutier.settings import load_settings
     from lutier.storage import open_store
     from lutier.terminal import out, percent, print_json
-    from lutier.verification import describe_drift, verify_network
+    from lutier.verification import describe_drift, time_ops, verify_network
     from profiler.table import LatencyTable
     from search.budget import format_ms
 
@@ -33,7 +41,7 @@ def verify(folder: Path, seed: int | None, db: str | None, as_json: bool) -> Non
     result = load_result(folder)
     target = result.load_target()
     protocol = settings.protocol(target.device)
-    ops = result.load_space().ops(result.load_architecture())
+    specs = result.load_space().ops(result.load_architecture())
     with open_measured(settings, target) as device, open_store(settings) as store:
         environment = device.environment(target)
         try:
@@ -42,8 +50,9 @@ def verify(folder: Path, seed: int | None, db: str | None, as_json: bool) -> Non
             table = None
         job = network_job(folder, result)
         verified = verify_network(
-            job, ops, device, target, protocol, table, result.budget_ms, settings.seed
+            job, specs, device, target, protocol, table, result.budget_ms, settings.seed
         )
+        op_times = time_ops(job, device, target) if ops else ()
     summary = verified.summary
     within = summary.median_ms <= result.budget_ms
     if as_json:
@@ -61,6 +70,7 @@ def verify(folder: Path, seed: int | None, db: str | None, as_json: bool) -> Non
                 "split_half_error": summary.split_half,
                 "drift": verified.drift,
                 "within_budget": within,
+                "op_times": [asdict(each) for each in op_times],
             }
         )
     else:
@@ -74,6 +84,8 @@ def verify(folder: Path, seed: int | None, db: str | None, as_json: bool) -> Non
         )
         if change := describe_drift(verified.drift):
             out.print(change)
+        for each in sorted(op_times, key=lambda each: -each.avg_ms):
+            out.print(f"  {format_ms(each.avg_ms):>10s}  {each.node_type}", markup=False)
         if environment.id != result.environment_id:
             out.print(f"the environment has changed since the search ({result.environment_id})")
     if not within:

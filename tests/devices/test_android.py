@@ -12,6 +12,7 @@ from loopback_phone import Phone
 from phone_bench import PhoneBench, phone_bench
 
 import devices.android
+import devices.phone_link
 from devices.android import AndroidDevice
 from devices.artifact import Artifact, ArtifactFolder
 from devices.errors import (
@@ -38,7 +39,7 @@ OPS = (
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PhoneBench]:
     monkeypatch.setattr(devices.android, "_COOL_POLL_S", 0.02)
-    monkeypatch.setattr(devices.android, "_AGAIN_AFTER_S", 0.02)
+    monkeypatch.setattr(devices.phone_link, "_AGAIN_AFTER_S", 0.02)
     with phone_bench(tmp_path / "bench", monkeypatch=monkeypatch) as found:
         yield found
 
@@ -174,6 +175,16 @@ def test_without_a_delegate_the_runtimes_own_kernels_run(
     target = target_of(bench, delegate="none")
     with open_target(target) as device:
         assert device.load(artifacts[0], target).time_ms(warmup=0, runs=1)[0] > 0
+
+
+def test_operations_are_timed_in_a_run_of_their_own(
+    bench: PhoneBench, artifacts: list[Artifact]
+) -> None:
+    target = target_of(bench)
+    with AndroidDevice(bench.phone.serial) as device:
+        (found,) = device.op_times(artifacts[0], target, runs=5)
+    assert "--enable_op_profiling=true" in bench.server.runs[-1].arguments
+    assert found.avg_ms == pytest.approx(bench.server.runs[-1].stats["avg"] / 1e3, rel=0.05)
 
 
 # What is refused before anything runs

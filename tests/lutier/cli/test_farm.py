@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 from lutier.cli.farm import words_again
 from lutier.cli.profiling import profile
 
@@ -13,7 +15,7 @@ def test_what_was_said_is_said_again_but_for_the_device() -> None:
     words = again([*said, "--op", "a", "--op", "b"])
     assert words[0] == "profile"
     assert "android:all" not in words
-    pairs = list(zip(words, words[1:], strict=False))
+    pairs = list(pairwise(words))
     for pair in (("--space", "mobile-tiny"), ("--networks", "0"), ("--time-limit", "0.0")):
         assert pair in pairs
     assert [value for name, value in pairs if name == "--op"] == ["a", "b"]
