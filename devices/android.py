@@ -57,7 +57,7 @@ COOL_MARGIN_C = 2.0
 _COOL_POLL_S = 2.0
 _CRASHES = 3
 _HOT_RUNS = 5
-_CRASHED = {134: "aborted", 137: "killed", 139: "segmentation fault"}
+_CRASHED = (134, 137, 139)  # aborted, killed, segmentation fault
 
 _log = logging.getLogger(__name__)
 
