@@ -141,10 +141,8 @@ class AndroidDevice:
         of = self._properties.get
         return Environment.of(
             {
-                "phone": " ".join(
-                    of(f"ro.product.{name}", "") for name in ("manufacturer", "model")
-                ).strip(),
-                "chip": self._chip(),
+                "phone": health.model_of(self._properties),
+                "chip": health.chip_of(self._properties) or "unknown",
                 "android": of("ro.build.version.release", "unknown"),
                 "build": of("ro.build.fingerprint", "unknown"),
                 "abi": of("ro.product.cpu.abi", "unknown"),
@@ -156,11 +154,6 @@ class AndroidDevice:
                 "program_sha256": digest,
             }
         )
-
-    def _chip(self) -> str:
-        of = self._properties.get
-        soc = f"{of('ro.soc.manufacturer', '')} {of('ro.soc.model', '')}".strip()
-        return soc or of("ro.board.platform") or of("ro.hardware") or "unknown"
 
     def _refuse(self, target: Target, tool: Tool) -> None:
         target.refuse_options(f"{tool.name} on a phone", ("precision", "delegate", "cores"))

@@ -217,6 +217,19 @@ def parse_properties(text: str) -> dict[str, str]:
     return dict(re.findall(r"^\[([^\]]+)\]: \[([^\]]*)\]", text, re.MULTILINE))
 
 
+def model_of(properties: Mapping[str, str]) -> str:
+    """Maker and model of a phone, from its properties; empty where they are not told."""
+    names = ("ro.product.manufacturer", "ro.product.model")
+    return " ".join(properties.get(name, "") for name in names).strip()
+
+
+def chip_of(properties: Mapping[str, str]) -> str:
+    """Its chip, or else the board it sits on; empty where neither is told."""
+    names = ("ro.soc.manufacturer", "ro.soc.model")
+    soc = " ".join(properties.get(name, "") for name in names).strip()
+    return soc or properties.get("ro.board.platform", "") or properties.get("ro.hardware", "")
+
+
 def is_awake(text: str) -> bool | None:
     """Whether the screen is on, from ``dumpsys power``; ``None`` where it does not say."""
     found = re.search(r"^[ \t]*mWakefulness=(\w+)", text, re.MULTILINE)

@@ -50,12 +50,11 @@ class PhoneStatus:
     @property
     def facts(self) -> dict[str, str]:
         """Model, chip, Android and ABI, as far as they are known."""
-        of = (self.properties or {}).get
-        maker, model = of("ro.product.manufacturer", ""), of("ro.product.model", "")
-        soc = f"{of('ro.soc.manufacturer', '')} {of('ro.soc.model', '')}".strip()
+        properties = self.properties or {}
+        of = properties.get
         found = {
-            "model": f"{maker} {model}".strip(),
-            "chip": soc or of("ro.board.platform", "") or of("ro.hardware", ""),
+            "model": health.model_of(properties),
+            "chip": health.chip_of(properties),
             "android": of("ro.build.version.release", ""),
             "abi": of("ro.product.cpu.abi", ""),
         }
