@@ -30,8 +30,8 @@ from lutier.networks import (
     op_jobs,
 )
 from lutier.progress import ProfileBar
+from lutier.settings import Settings
 from profiler.ops import OpSpec
-from profiler.protocol import Protocol
 from profiler.run import profile
 from profiler.storage.database import MeasurementStore
 from profiler.table import LatencyTable
@@ -83,7 +83,8 @@ def run(name: str, target: Target, arguments: argparse.Namespace) -> dict[str, o
     drawn = draw_networks(space, CALIBRATION + arguments.unseen, arguments.seed)
     jobs = op_jobs(space) + carrier_jobs(space, arguments.seed)
     jobs += [network_job(space, architecture) for architecture in drawn]
-    protocol = Protocol(max_seconds=arguments.time_limit)
+    settings = Settings(max_seconds=arguments.time_limit)
+    protocol = settings.protocol(target)
     with (
         tempfile.TemporaryDirectory() as folder,
         MeasurementStore(f"sqlite:///{folder}/lut.db") as store,

@@ -94,7 +94,7 @@ class Bench:
         self.matrix.check_budget(request.budget_ms)
         self.data: DataSource = open_data(request.data, self.space.input_shape, request.seed)
         check_data(self.data, self.space.input_shape, self.space.classes)
-        self.protocol = settings.protocol(request.target.device)
+        self.protocol = settings.protocol(request.target)
         noise = self.table.split_half_error_of("network")
         self.headroom = min(max(2 * noise, 0.01), 0.1) if math.isfinite(noise) else 0.1
         self.train_config = TrainConfig(epochs=request.train_epochs, seed=request.seed)

@@ -12,10 +12,13 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from devices.errors import InputError, UnknownNameError
+from devices.target import Target
 from profiler.protocol import Protocol
 
 FILE_NAME = "lutier.toml"
 PREFIX = "LUTIER_"
+RENEWAL = 4.0
+"""Times what a load takes that its visits last: loading is a fifth of all time at the most."""
 
 
 class Settings(BaseModel):
@@ -55,13 +58,15 @@ class Settings(BaseModel):
         named = {"litert": self.benchmark_model, "onnxruntime": self.perf_test}
         return {runtime: path.expanduser() for runtime, path in named.items() if path is not None}
 
-    def protocol(self, device: str = "cpu") -> Protocol:
-        """How things are timed on a device.
+    def protocol(self, target: Target) -> Protocol:
+        """How things are timed on a target.
 
         On a phone each visit starts a program, which takes longer than most models: fewer visits,
-        of more runs.
+        of more runs. LiteRT loads in a few milliseconds, and where it lays the weights of a network
+        shows in its latency: models are loaded anew now and then.
         """
-        if device.partition(":")[0] == "android":
+        kind = target.device.partition(":")[0]
+        if kind == "android":
             return Protocol(
                 warmup_runs=5,
                 timed_runs=20,
@@ -76,6 +81,7 @@ class Settings(BaseModel):
             min_seconds=min(self.min_seconds, self.max_seconds),
             max_seconds=self.max_seconds,
             target_error=self.target_error,
+            renewal=RENEWAL if target.runtime == "litert" and kind in {"cpu", "ssh"} else 0.0,
         )
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -35,6 +36,8 @@ class Protocol:
             for ``min_rounds``. Small models so get many rounds where the machine is noisy, and
             large ones do not take for ever.
         reference_every: visits between two timings of the reference.
+        renewal: a model is loaded anew when the visits since it was loaded took this many times
+            what loading it took; 0: never (:mod:`profiler.renewal`).
         target_error: the stop rule: a model is measured until half the width of the 95 % interval
             of its latency is at most this (relative).
     """
@@ -47,6 +50,7 @@ class Protocol:
     min_seconds: float = 0.0
     max_seconds: float = 120.0
     reference_every: int = 1
+    renewal: float = 0.0
 
     def __post_init__(self) -> None:
         if self.warmup_runs < 0 or self.timed_runs < 1:
@@ -63,15 +67,19 @@ class Protocol:
             )
         if self.reference_every < 1:
             raise InputError(f"the reference every {self.reference_every} visits", "at least 1")
+        if not 0 <= self.renewal < math.inf:
+            raise InputError(f"renewal {self.renewal}", "must be 0 or more")
         if not 0 < self.target_error < 1:
             raise InputError(f"target error {self.target_error}", "must be between 0 and 1")
 
     def to_dict(self) -> dict[str, int | float | str]:
         """The settings and the statistic, as they are stored."""
         settings = asdict(self)
+        # These are as old tables have it, which know of nothing else.
         if self.reference_every == 1:
-            # It is as old tables have it, which know of nothing else.
             del settings["reference_every"]
+        if not self.renewal:
+            del settings["renewal"]
         return {**settings, "statistic": STATISTIC}
 
     @cached_property

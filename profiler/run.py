@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from profiler.plan import make_plan
 from profiler.protocol import Protocol
 from profiler.quality import Summary, split_half_error, summarise
 from profiler.reference import load_reference
+from profiler.renewal import load_renewed
 from profiler.rules import Evidence, judge
 from profiler.storage.database import Begun, MeasurementStore
 from profiler.visit import Scale, Series, Visit
@@ -214,7 +216,8 @@ class _Run:
         begun[job.key] = Begun(job.key, job.role, artifact.sha256 if artifact else None, job.ops)
         if artifact is not None:
             try:
-                return self.device.load(artifact, self.target)
+                load = partial(self.device.load, artifact, self.target)
+                return load_renewed(load, self.protocol)
             except (ArtifactError, MeasurementError, MissingEntryError) as error:
                 refusal = str(error)
         self._begin([begun[job.key]])
@@ -305,7 +308,7 @@ def measure_now(
         digests: dict[str, str] = {}
         for job in jobs:
             artifact = make_artifact(job, file_format, target.batch, artifacts, target.precision)
-            models[job.key] = device.load(artifact, target)
+            models[job.key] = load_renewed(partial(device.load, artifact, target), protocol)
             digests[job.key] = artifact.sha256
             stack.callback(models[job.key].close)
         measure_rounds(

@@ -181,7 +181,7 @@ def _dry_run(
     from profiler.plan import make_plan
 
     jobs = _jobs(settings, space_name, op_keys)
-    protocol = settings.protocol(target.device)
+    protocol = settings.protocol(target)
     with open_measured(settings, target) as device, open_store(settings) as store:
         environment = device.environment(target)
         plan = make_plan(jobs, store, target, environment, protocol, retry_failed=retry_failed)
@@ -228,7 +228,7 @@ def run_profile(
     from profiler.table import LatencyTable
 
     jobs = _jobs(settings, space_name, op_keys)
-    protocol = settings.protocol(target.device)
+    protocol = settings.protocol(target)
     with open_measured(settings, target) as device, open_store(settings) as store:
         environment = device.environment(target)
         with ProfileBar(protocol, quiet=quiet) as bar:

@@ -40,7 +40,7 @@ def verify(folder: Path, ops: bool, seed: int | None, db: str | None, as_json: b
     settings = load_settings({"db": db, "seed": seed})
     result = load_result(folder)
     target = result.load_target()
-    protocol = settings.protocol(target.device)
+    protocol = settings.protocol(target)
     specs = result.load_space().ops(result.load_architecture())
     with open_measured(settings, target) as device, open_store(settings) as store:
         environment = device.environment(target)

@@ -6,7 +6,11 @@ import pytest
 
 from devices.errors import InputError, UnknownNameError
 from devices.phone_tools import TOOLS
+from devices.target import Target
 from lutier.settings import Settings, load_settings
+
+HERE = Target.make("cpu", "onnxruntime", {})
+PHONE = Target.make("android:x", "litert", {})
 
 
 def load(folder: Path, flags: dict[str, object] | None = None, **environment: str) -> Settings:
@@ -44,13 +48,13 @@ def test_without_a_url_the_database_lies_in_home(tmp_path: Path) -> None:
 
 def test_protocol_takes_the_settings(tmp_path: Path) -> None:
     settings = load(tmp_path, LUTIER_MIN_SECONDS="0.5", LUTIER_TARGET_ERROR="0.02")
-    protocol = settings.protocol()
+    protocol = settings.protocol(HERE)
     assert (protocol.min_seconds, protocol.target_error) == (0.5, 0.02)
 
 
 def test_on_a_phone_visits_are_fewer_and_of_more_runs(tmp_path: Path) -> None:
     settings = load(tmp_path)
-    phone, here = settings.protocol("android:x"), settings.protocol()
+    phone, here = settings.protocol(PHONE), settings.protocol(HERE)
     assert phone.min_rounds < here.min_rounds
     assert phone.timed_runs > here.timed_runs
     assert phone.warmup_runs > here.warmup_runs
@@ -61,19 +65,37 @@ def test_the_protocol_of_a_phone_takes_the_settings(tmp_path: Path) -> None:
     settings = load(
         tmp_path, LUTIER_MAX_ROUNDS="12", LUTIER_MAX_SECONDS="60", LUTIER_TARGET_ERROR="0.02"
     )
-    protocol = settings.protocol("android:x")
+    protocol = settings.protocol(PHONE)
     assert (protocol.max_rounds, protocol.max_seconds) == (12, 60.0)
     assert protocol.target_error == 0.02
 
 
 def test_every_phone_has_the_same_protocol() -> None:
     names = ("android", "android:all", "android:x", "android:192.0.2.7:5555")
-    assert {Settings().protocol(name).id for name in names} == {Settings().protocol("android:y").id}
+    assert {Settings().protocol(Target.make(name, "litert", {})).id for name in names} == {
+        Settings().protocol(PHONE).id
+    }
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda:0", "ssh:android", "replay:android:x", "androids"])
 def test_what_is_no_phone_has_the_protocol_of_this_machine(device: str) -> None:
-    assert Settings().protocol(device) == Settings().protocol()
+    assert Settings().protocol(Target.make(device, "onnxruntime", {})) == Settings().protocol(HERE)
+
+
+@pytest.mark.parametrize(
+    ("device", "runtime", "is_renewed"),
+    [
+        ("cpu", "litert", True),
+        ("ssh:pi@board", "litert", True),
+        ("cpu", "onnxruntime", False),
+        ("cpu", "torch", False),
+        ("android:x", "litert", False),
+        ("replay:table.json", "litert", False),
+    ],
+)
+def test_models_of_litert_are_loaded_anew(device: str, runtime: str, is_renewed: bool) -> None:
+    protocol = Settings().protocol(Target.make(device, runtime, {}))
+    assert (protocol.renewal > 0) == is_renewed
 
 
 @pytest.mark.parametrize("device", ["cpu", "android:x"])
@@ -81,7 +103,9 @@ def test_what_is_no_phone_has_the_protocol_of_this_machine(device: str) -> None:
 def test_the_shortest_measurement_may_be_asked_for_everywhere(
     tmp_path: Path, device: str, seconds: str
 ) -> None:
-    protocol = load(tmp_path, LUTIER_MAX_SECONDS=seconds).protocol(device)
+    protocol = load(tmp_path, LUTIER_MAX_SECONDS=seconds).protocol(
+        Target.make(device, "litert", {})
+    )
     assert protocol.max_seconds == float(seconds)
 
 

@@ -22,6 +22,7 @@ DIFFERENT: dict[str, Any] = {
     "min_seconds": 1.5,
     "max_seconds": 60.0,
     "reference_every": 8,
+    "renewal": 4.0,
 }
 
 
@@ -67,6 +68,11 @@ def test_a_reference_that_is_timed_less_often_is_stored() -> None:
     assert Protocol(reference_every=2).id != Protocol(reference_every=3).id
 
 
+def test_renewal_is_stored_where_models_are_renewed() -> None:
+    assert "renewal" not in Protocol().to_dict()
+    assert Protocol(renewal=2.0).to_dict()["renewal"] == 2.0
+
+
 def test_settings_of_a_table_that_knows_no_reference_every_are_read() -> None:
     stored = Protocol(timed_runs=9).to_dict()
     del stored["statistic"]
@@ -78,6 +84,9 @@ def test_settings_of_a_table_that_knows_no_reference_every_are_read() -> None:
     "settings",
     [
         {"warmup_runs": -1},
+        {"renewal": -0.5},
+        {"renewal": math.nan},
+        {"renewal": math.inf},
         {"timed_runs": 0},
         {"min_rounds": 1},
         {"min_rounds": 301},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -588,6 +589,37 @@ def now(device: FakeDevice, *keys: str) -> dict[str, float]:
     """Latency of each key, measured now."""
     measured = measure_now(jobs(*keys), device, TARGET, PROTOCOL)
     return {key: each.summary.median_ms for key, each in measured.items()}
+
+
+RENEWED = dataclasses.replace(PROTOCOL, renewal=1e-9)
+"""So little worth that every visit but the first has a load of its own."""
+
+
+def test_a_protocol_that_renews_loads_models_anew(bench: Bench) -> None:
+    device = FakeDevice()
+    result = bench.run(device, protocol=RENEWED)
+    assert set(result.measured) == set(KEYS)
+    loads = [artifact.key for artifact in device.loaded]
+    assert {key: loads.count(key) for key in KEYS} == dict.fromkeys(KEYS, PROTOCOL.min_rounds)
+    assert device.open_models == set()
+
+
+def test_a_model_that_cannot_be_loaded_again_becomes_a_row(bench: Bench) -> None:
+    device = FakeDevice()
+
+    def break_b(event: Event) -> None:
+        if isinstance(event, Visited) and event.key == "b":
+            device.trouble_at_load["b"] = ArtifactError("b is truncated")
+
+    result = bench.run(device, protocol=RENEWED, on_event=break_b)
+    assert set(result.measured) == {"a", "c"}
+    assert "b is truncated" in result.failed["b"]
+
+
+def test_measuring_now_loads_models_anew_too() -> None:
+    device = FakeDevice()
+    measure_now(jobs("a"), device, TARGET, RENEWED)
+    assert len(device.loaded) == PROTOCOL.min_rounds
 
 
 def test_measuring_now_gives_every_summary_and_the_file_it_is_of() -> None:
