@@ -20,7 +20,8 @@ import numpy.typing as npt
 
 from devices.errors import InputError
 from search.architecture import Architecture
-from search.expected_latency import FloatArray, LatencyMatrix
+from search.expected_latency import LatencyMatrix
+from search.pricing import FloatArray
 from search.spaces.base import ChainSpace
 
 # Rounding of bounds, relative to the sums they are compared with. The sums of partial networks

@@ -24,9 +24,9 @@ from devices.errors import BudgetError, InputError
 from latency_models.base import AdditiveLatencyModel
 from search.architecture import Architecture
 from search.budget import format_ms
-from search.spaces.base import ChainSpace
+from search.pricing import FloatArray, padded, sum_blocks
+from search.spaces.base import ChainSpace, Choices
 
-FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
@@ -75,13 +75,9 @@ class LatencyMatrix:
 
     @cached_property
     def _padded_ms(self) -> FloatArray:
-        """Contributions, shape ``(blocks, max_candidates)``, 0 where there is no candidate."""
-        padded = np.zeros((len(self.block_ms), max(map(len, self.block_ms), default=0)))
-        for row, block in zip(padded, self.block_ms, strict=True):
-            row[: len(block)] = block
-        return padded
+        return padded(self.block_ms)
 
-    def price(self, architectures: Sequence[Architecture] | IntArray) -> FloatArray:
+    def price(self, architectures: Sequence[Architecture] | Choices) -> FloatArray:
         """Predicted latency of many architectures at once.
 
         The sum runs from the constant through the blocks in order, so that an architecture has
@@ -96,26 +92,10 @@ class LatencyMatrix:
         Raises:
             InputError: an architecture that is not of this space.
         """
-        if isinstance(architectures, np.ndarray):
-            choices = self._check_choices(architectures)
-        else:
-            choices = self.space.encode(architectures)
-        total_ms = np.full(len(choices), self.constant_ms)
-        for block, column in enumerate(choices.T):
-            total_ms += self._padded_ms[block, column]
+        total_ms: FloatArray = sum_blocks(
+            self.space, [self.constant_ms], [self._padded_ms], architectures
+        )[0]
         return total_ms
-
-    def _check_choices(self, choices: IntArray) -> IntArray:
-        blocks = len(self.block_ms)
-        if choices.ndim != 2 or choices.shape[1] != blocks or choices.dtype.kind not in "iu":
-            raise InputError(
-                f"choices of shape {choices.shape} and type {choices.dtype}",
-                f"{self.space.name} wants whole numbers, shape (n, {blocks})",
-            )
-        widths = np.array(self.space.widths)
-        if ((choices < 0) | (choices >= widths)).any():
-            raise InputError(f"choices beyond the candidates of {self.space.name}")
-        return choices
 
     def tensor(
         self, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu"

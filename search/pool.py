@@ -23,7 +23,8 @@ import numpy.typing as npt
 from devices.errors import InputError
 from search.architecture import Architecture
 from search.budget import format_ms
-from search.expected_latency import FloatArray, IntArray, LatencyMatrix
+from search.expected_latency import IntArray, LatencyMatrix
+from search.pricing import FloatArray
 
 # Sets of up to this many networks are listed instead of sampled.
 _LISTED = 100_000
@@ -133,9 +134,8 @@ def sample_pool(
             f"no network of {matrix.space.name} takes {floor_ms:.6g} to {budget_ms:.6g} ms",
             hint="a lower floor_ms",
         )
-    name = matrix.space.name
     return Pool(
-        tuple(Architecture(name, tuple(map(int, row))) for row in choices),
+        tuple(matrix.space.decode(choices)),
         matrix.price(choices),
         at_least,
         at_most,

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from search.architecture import MAX_CANDIDATES, Architecture
 
 if TYPE_CHECKING:
     from torch import nn
+
+Choices = npt.NDArray[np.integer[Any]]
+"""Networks of a chain as whole numbers, shape ``(n, blocks)``: which candidate each block takes."""
 
 
 @runtime_checkable
@@ -237,6 +240,67 @@ class ChainSpace:
         return build_chain(self.ops(architecture))
 
     def encode(self, architectures: Sequence[Architecture]) -> npt.NDArray[np.int64]:
-        """Choices of many architectures as one array, shape ``(architectures, blocks)``."""
+        """Choices of many architectures as one array, shape ``(architectures, blocks)``.
+
+        Raises:
+            InputError: an architecture that is not of this space.
+        """
         rows = [self.check(architecture).choices for architecture in architectures]
         return np.array(rows, dtype=np.int64).reshape(len(rows), len(self.blocks))
+
+    def decode(self, choices: Choices) -> list[Architecture]:
+        """The architectures with these choices, an array ``(n, blocks)``.
+
+        Raises:
+            InputError: not whole numbers of that shape, or a choice that a block does not have.
+        """
+        self.check_choices(choices)
+        return [Architecture(self.name, tuple(row)) for row in choices.tolist()]
+
+    def sample_choices(self, count: int, generator: np.random.Generator) -> npt.NDArray[np.uint8]:
+        """Choices of uniformly random architectures, shape ``(count, blocks)``, a byte each.
+
+        Those of one block lie side by side, as pricing takes them.
+
+        Args:
+            count: how many.
+            generator: the same state draws the same choices.
+
+        Raises:
+            InputError: a count below zero.
+        """
+        if count < 0:
+            raise InputError(f"{count} architectures to draw", "must be 0 or more")
+        choices = np.empty((len(self.blocks), count), np.uint8)
+        for row, width in zip(choices, self.widths, strict=True):
+            row[:] = generator.integers(width, size=count, dtype=np.uint8)
+        return choices.T
+
+    def check_choices(self, choices: Choices) -> Choices:
+        """Return the choices, or raise :class:`InputError` where no network of this space has them.
+
+        Args:
+            choices: whole numbers of any size, shape ``(n, blocks)``; checked quickest where those
+                of one block lie side by side.
+        """
+        self.check_choices_shape(choices)
+        if not len(choices):
+            return choices
+        least, most = choices.min(axis=0).tolist(), choices.max(axis=0).tolist()
+        for block, (low, high, width) in enumerate(zip(least, most, self.widths, strict=True)):
+            if low < 0 or high >= width:
+                raise InputError(
+                    f"choice {low if low < 0 else high} in block {block}",
+                    f"that block of {self.name} has candidates 0 to {width - 1}",
+                )
+        return choices
+
+    def check_choices_shape(self, choices: Choices) -> Choices:
+        """The same, but for the values of the choices."""
+        blocks = len(self.blocks)
+        if choices.ndim != 2 or choices.shape[1] != blocks or choices.dtype.kind not in "iu":
+            raise InputError(
+                f"choices of shape {choices.shape} and type {choices.dtype}",
+                f"{self.name} wants whole numbers, shape (n, {blocks})",
+            )
+        return choices

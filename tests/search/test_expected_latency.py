@@ -105,8 +105,8 @@ def test_fastest_and_slowest_are_those_of_the_enumeration() -> None:
         (np.zeros((2, 8), np.int64), "shape"),
         (np.zeros(9, np.int64), "shape"),
         (np.zeros((2, 9)), "whole numbers"),
-        (np.full((2, 9), -1), "beyond"),
-        (np.full((2, 9), 6), "beyond"),
+        (np.full((2, 9), -1), "choice -1"),
+        (np.full((2, 9), 6), "choice 6"),
     ],
 )
 def test_choices_that_do_not_exist_are_refused(choices: np.ndarray, why: str) -> None:

@@ -99,6 +99,52 @@ def test_encoding_is_one_row_an_architecture() -> None:
     assert SMALL.encode([]).shape == (0, 3)
 
 
+def test_decoding_undoes_encoding() -> None:
+    every = list(SMALL.enumerate())
+    assert SMALL.decode(SMALL.encode(every)) == every
+    assert SMALL.decode(SMALL.encode(every).astype(np.uint8)) == every
+    assert SMALL.decode(SMALL.encode([])) == []
+
+
+def test_sampled_choices_are_uniform_and_a_byte_each() -> None:
+    space = mobile()
+    choices = space.sample_choices(20_000, np.random.default_rng(0))
+    assert choices.shape == (20_000, len(space.blocks))
+    assert choices.dtype == np.uint8
+    for column, width in zip(choices.T, space.widths, strict=True):
+        shares = np.bincount(column) / len(column)
+        assert len(shares) == width
+        assert shares == pytest.approx(np.full(width, 1 / width), abs=0.015)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_same_seed_samples_the_same_choices(seed: int) -> None:
+    first, again = (SMALL.sample_choices(5, np.random.default_rng(seed)) for _ in range(2))
+    assert (first == again).all()
+    assert all(map(SMALL.check, SMALL.decode(first)))
+
+
+def test_fewer_than_no_choices_cannot_be_sampled() -> None:
+    assert SMALL.sample_choices(0, np.random.default_rng(0)).shape == (0, 3)
+    with pytest.raises(InputError, match="0 or more"):
+        SMALL.sample_choices(-1, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("choices", "why"),
+    [
+        (np.array([[0, 0, 0], [0, 1, 0]]), "choice 1 in block 1: that block .* 0 to 0"),
+        (np.array([[0, 0, 0], [-1, 0, 0]]), "choice -1 in block 0"),
+        (np.array([0, 0, 0]), "shape"),
+        (np.array([[0.0, 0.0, 0.0]]), "whole numbers"),
+    ],
+)
+def test_choices_that_no_network_has_are_refused(choices: np.ndarray, why: str) -> None:
+    for use in (SMALL.check_choices, SMALL.decode):
+        with pytest.raises(InputError, match=why):
+            use(choices)
+
+
 @pytest.mark.parametrize(
     ("architecture", "why"),
     [
