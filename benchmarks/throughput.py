@@ -9,9 +9,8 @@ networks are priced in float64, all choices checked, beside the ways that there 
     keys as text          a dictionary from an op's key to its latency, one network after another
     ops of each network   the model itself, asked for the ops of each network
 
-The last two are given the keys and the ops ready made. The ways take turns in shuffled rounds, these
-two with fewer networks. Each price is compared
-with the sum that the model gives.
+The last two are given the keys and the ops ready made, and fewer networks. The ways take turns in
+shuffled rounds. Each price is compared with the sum that the model gives.
 
     python benchmarks/throughput.py --json throughput.json
 """
