@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import skops.io
+from forged_models import Body, forge, plant_bytes
 from sklearn.linear_model import LinearRegression
 from sklearn.tree import DecisionTreeRegressor
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from conftest import SimulatedDevice
 
 Networks = list[tuple[OpSpec, ...]]
-Body = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -38,22 +37,9 @@ def folder(tmp_path: Path, fitted: FittedModel) -> Path:
     return tmp_path / "model"
 
 
-def forge(folder: Path, change: Callable[[Body], None]) -> None:
-    """Edit the body and make its checksum fit again."""
-    path = folder / "model.json"
-    document = json.loads(path.read_text())
-    change(document["body"])
-    text = json.dumps(document["body"], sort_keys=True, separators=(",", ":"))
-    document["sha256"] = hashlib.sha256(text.encode()).hexdigest()
-    path.write_text(json.dumps(document))
-
-
 def plant(folder: Path, estimator: object) -> None:
-    """Put another object in the place of the MBConv regressor, checksums and all."""
-    data = skops.io.dumps(estimator)
-    digest = hashlib.sha256(data).hexdigest()
-    (folder / f"regressor-{digest[:16]}.skops").write_bytes(data)
-    forge(folder, lambda body: body["regressors"]["mbconv"].update(sha256=digest))
+    """Put another object in the place of the MBConv regressor."""
+    plant_bytes(folder, skops.io.dumps(estimator))
 
 
 def test_a_model_comes_back_as_it_was(
