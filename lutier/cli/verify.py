@@ -55,6 +55,7 @@ def verify(folder: Path, ops: bool, seed: int | None, db: str | None, as_json: b
         op_times = time_ops(job, device, target) if ops else ()
     summary = verified.summary
     within = summary.median_ms <= result.budget_ms
+    same_table = None if table is None else table.digest == result.details.get("table_digest")
     if as_json:
         print_json(
             {
@@ -62,6 +63,7 @@ def verify(folder: Path, ops: bool, seed: int | None, db: str | None, as_json: b
                 "target": result.target,
                 "environment_id": environment.id,
                 "same_environment": environment.id == result.environment_id,
+                "same_table": same_table,
                 "budget_ms": result.budget_ms,
                 "predicted_ms": result.predicted_ms,
                 "measured_before_ms": result.measured_ms,
@@ -88,6 +90,12 @@ def verify(folder: Path, ops: bool, seed: int | None, db: str | None, as_json: b
             out.print(f"  {format_ms(each.avg_ms):>10s}  {each.node_type}", markup=False)
         if environment.id != result.environment_id:
             out.print(f"the environment has changed since the search ({result.environment_id})")
+        if same_table is False:
+            out.print(
+                "the table has changed since the search that predicted this;"
+                f" lutier fit --target '{result.target}' takes the new figures in",
+                markup=False,
+            )
     if not within:
         over = summary.median_ms / result.budget_ms - 1
         raise BudgetError(

@@ -106,7 +106,7 @@ def test_search_verify_export(
     assert 0 <= result["accuracy"] <= 1
 
     code, verified = run(capsys, "verify", str(folder), "--json")
-    assert (code, verified["within_budget"]) == (0, True)
+    assert (code, verified["within_budget"], verified["same_table"]) == (0, True, True)
     assert verified["drift"] > 0
 
     file = tmp_path / "network.onnx"
@@ -161,6 +161,22 @@ def test_a_search_on_data_of_other_classes_stops_before_training(
         main(words)
     assert caught.value.code == 2
     assert "digits" in capsys.readouterr().err
+
+
+def test_verify_says_that_the_table_has_changed_since_the_search(
+    fitted: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "out"
+    words = ["search", "knas", *SHORT, "--budget", BUDGET, "--pool", "2", "--k", "1"]
+    assert run(capsys, *words, "--out", str(folder), "--json")[0] == 0
+    main(["verify", str(folder)])
+    assert "table has changed" not in capsys.readouterr().out
+    assert run(capsys, "profile", "--op", "linear/64/out=10", "--json")[0] == 0
+    main(["verify", str(folder)])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "the table has changed since the search" in said
+    assert f"lutier fit --target '{TARGET}'" in said
+    assert run(capsys, "verify", str(folder), "--json")[1]["same_table"] is False
 
 
 def test_weights_that_were_cut_are_refused(
