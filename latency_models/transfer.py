@@ -9,6 +9,7 @@ from typing import Literal, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.stats import norm
 from scipy.stats import t as student
 
 from devices.errors import InputError, MissingEntryError, MissingModelError
@@ -64,6 +65,8 @@ class DeviceTransfer:
         scale_: the scale that is used.
         unknown_: measured networks that the reference does not have, and that were not used.
         set_aside_: measured networks whose latency no network like them explains.
+        expected_error_: median relative error of the known devices, each predicted by the others
+            from the same networks; NaN where that cannot be told.
     """
 
     def __init__(self, scale: Scale = "auto", seed: int = 0) -> None:
@@ -142,7 +145,7 @@ class DeviceTransfer:
         rows, values = rows[kept], latencies.to_numpy()[kept]
         self._unit = _unit(self._basis.columns[rows, 1], values, self.scale_)
         self._weights = self._posterior(self._basis, rows, values, self._unit)
-        self._errors = self._calibrate(rows)
+        self._distances, self.expected_error_ = self._calibrate(rows)
         self._measured = len(rows)
         return self
 
@@ -186,15 +189,24 @@ class DeviceTransfer:
         if not 0 < coverage < 1:
             raise InputError(f"coverage {coverage}", "is not between 0 and 1", "0.9")
         rows, relative, sd = self._predict(index)
-        if len(self._errors):
-            width = float(np.quantile(self._errors, coverage))
-        else:
-            width = float(student.ppf((1 + coverage) / 2, max(self._measured - 1, 1)))
+        width = self._width(coverage)
         bounds = {
             name: _absolute(relative + sign * width * sd, self._unit, self.scale_)
             for name, sign in (("lower", -1), ("upper", 1))
         }
         return pd.DataFrame(bounds, index=self._index[rows])
+
+    def _width(self, coverage: float) -> float:
+        """Half of an interval in standard deviations.
+
+        The errors of few devices say little of how large those of another one are, so they are
+        stretched as Student's distribution is beside the normal one.
+        """
+        tail = (1 + coverage) / 2
+        if not len(self._distances):
+            return float(student.ppf(tail, max(self._measured - 1, 1)))
+        stretch = student.ppf(tail, len(self._held_out)) / norm.ppf(tail)
+        return float(np.quantile(self._distances, coverage) * stretch)
 
     def _learn(self) -> None:
         """Scale and priors of the settings, by holding out the known devices in turn."""
@@ -282,9 +294,14 @@ class DeviceTransfer:
         distance: FloatArray = np.abs(_to_relative(latencies, unit, self.scale_) - predicted) / sd
         return distance
 
-    def _calibrate(self, rows: Rows) -> FloatArray:
-        """Errors of the held-out devices in standard deviations, from the same measured rows."""
-        errors: list[FloatArray] = []
+    def _calibrate(self, rows: Rows) -> tuple[FloatArray, float]:
+        """How well the same measured rows tell the other rows of the devices held out.
+
+        Returns:
+            Errors in standard deviations, and the median of the relative errors.
+        """
+        distances: list[FloatArray] = [np.zeros(0)]
+        errors: list[FloatArray] = [np.zeros(0)]
         random = np.random.default_rng(self.seed)
         for part in self._held_out:
             known = ~np.isnan(part.latencies)
@@ -292,13 +309,14 @@ class DeviceTransfer:
             known[measured] = False
             others = random.permutation(np.flatnonzero(known))[:_SCORED]
             if len(measured) and len(others):
-                latencies = part.latencies[measured]
-                unit = _unit(part.basis.columns[measured, 1], latencies, self.scale_)
-                weights = self._posterior(part.basis, measured, latencies, unit)
+                unit = _unit(part.basis.columns[measured, 1], part.latencies[measured], self.scale_)
+                weights = self._posterior(part.basis, measured, part.latencies[measured], unit)
                 predicted, sd = weights.predict(part.basis.columns[others])
-                truth = _to_relative(part.latencies[others], unit, self.scale_)
-                errors.append(np.abs(truth - predicted) / sd)
-        return np.concatenate(errors) if errors else np.zeros(0)
+                truth = part.latencies[others]
+                distances.append(np.abs(_to_relative(truth, unit, self.scale_) - predicted) / sd)
+                errors.append(np.abs(_absolute(predicted, unit, self.scale_) / truth - 1))
+        pooled = np.concatenate(errors)
+        return np.concatenate(distances), float(np.median(pooled)) if len(pooled) else np.nan
 
     def _predict(self, index: Iterable[Hashable] | None) -> tuple[Rows, FloatArray, FloatArray]:
         self._check_fitted()

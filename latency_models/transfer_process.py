@@ -14,8 +14,8 @@ from latency_models.base import FloatArray
 from latency_models.transfer_basis import Basis
 
 FACTOR_SD = (0.5, 1.0, 2.0)
-FEATURE_SD = (0.1, 0.3, 1.0)
-NOISE_SD = (0.003, 0.006, 0.0125, 0.025, 0.05, 0.1, 0.2)
+FEATURE_SD = (0.1, 0.3, 1.0, 3.0)
+NOISE_SD = (0.003, 0.006, 0.0125, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8)
 """Of one measurement, relative."""
 _FARTHEST = 4.0
 """Standard deviations at which a density stops falling, so that broken values decide nothing."""

@@ -17,6 +17,7 @@ from lutier.cli.fit import fit
 from lutier.cli.profiling import profile
 from lutier.cli.search import search
 from lutier.cli.table import table
+from lutier.cli.transfer import transfer
 from lutier.cli.verify import verify
 
 INTERRUPTED = 130
@@ -41,7 +42,7 @@ def cli(debug: bool) -> None:
     """
 
 
-for _command in (devices, doctor, profile, table, fit, search, verify, export, demo):
+for _command in (devices, doctor, profile, table, fit, transfer, search, verify, export, demo):
     cli.add_command(_command)
 
 
