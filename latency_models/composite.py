@@ -23,10 +23,12 @@ class OpLatency(NamedTuple):
     Attributes:
         source: ``measured``, ``regressed``, or ``free`` for an op that a network has no node for.
         latency_ms: 0 for a free op.
+        is_extrapolated: regressed, and outside of the range that was measured.
     """
 
     source: Source
     latency_ms: float
+    is_extrapolated: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,28 @@ class CompositeModel:
         regressed = dict(zip(missing, self.regressors.predict_ms(missing).tolist(), strict=True))
         known = [spec for spec in specs if spec not in regressed]
         measured = dict(zip(known, self.lookup.predict_ms(known).tolist(), strict=True))
-        return [_explained(spec, measured, regressed) for spec in specs]
+        return [self._explained(spec, measured, regressed) for spec in specs]
+
+    def interval_ms(self, specs: Sequence[OpSpec], coverage: float = 0.9) -> FloatArray:
+        """Where each op's latency lies with some probability, in ms, shape ``(len(specs), 2)``.
+
+        That of a measured op is the interval of its measurement; NaN where the table does not know
+        it, as of one that was imported.
+
+        Raises:
+            MissingEntryError: as :meth:`predict_ms`.
+            InputError, UntrustworthyError: as
+                :meth:`latency_models.regressors.OpRegressors.interval_ms`.
+        """
+        ends = self.lookup.interval_ms([s for s in specs if s in self.lookup], coverage).tolist()
+        missing = list(dict.fromkeys(spec for spec in specs if spec not in self.lookup))
+        for spec in missing:
+            self._check(spec)
+        others = self.regressors.interval_ms(missing, coverage).tolist()
+        regressed = dict(zip(missing, others, strict=True))
+        known = iter(ends)
+        rows = [regressed[spec] if spec in regressed else next(known) for spec in specs]
+        return np.array(rows, dtype=np.float64).reshape(len(specs), 2)
 
     def _check(self, spec: OpSpec) -> None:
         objection = self.regressors.objection(spec)
@@ -74,12 +97,12 @@ class CompositeModel:
             why = f"{error.why}; not regressed either: {objection}"
             raise MissingEntryError(error.what, why, error.hint) from None
 
-
-def _explained(
-    spec: OpSpec, measured: dict[OpSpec, float], regressed: dict[OpSpec, float]
-) -> OpLatency:
-    if spec.is_free:
-        return OpLatency("free", 0.0)
-    if spec in regressed:
-        return OpLatency("regressed", regressed[spec])
-    return OpLatency("measured", measured[spec])
+    def _explained(
+        self, spec: OpSpec, measured: dict[OpSpec, float], regressed: dict[OpSpec, float]
+    ) -> OpLatency:
+        if spec.is_free:
+            return OpLatency("free", 0.0)
+        if spec in regressed:
+            outside = self.regressors.is_extrapolated(spec)
+            return OpLatency("regressed", regressed[spec], outside)
+        return OpLatency("measured", measured[spec])

@@ -38,9 +38,22 @@ class Domain:
             seen = sorted({feature.value(spec) for spec in specs})
             if feature.is_level:
                 values[feature.name] = tuple(seen)
-            elif feature.is_predictor:
+            elif feature.is_predictor and not feature.is_tile:
                 values[feature.name] = (seen[0], seen[-1])
         return cls(kind, values)
+
+    def is_outside(self, spec: OpSpec) -> bool:
+        """Whether a size of an op lies outside of the measured range, so that it is extrapolated.
+
+        Ask only where there is no :meth:`objection`.
+        """
+        for feature in kind_features(self.kind):
+            seen = self.values.get(feature.name)
+            if seen is None or feature.is_level:
+                continue
+            if not seen[0] <= feature.value(spec) <= seen[-1]:
+                return True
+        return False
 
     def objection(self, spec: OpSpec) -> str:
         """Why an op cannot be predicted from what was measured; empty where it can.

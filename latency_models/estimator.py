@@ -92,8 +92,8 @@ class LatencyRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] # s
         # A BLAS that spreads products of small matrices over threads takes several times longer
         # for it where cores are shared, and adds up in another order on another machine.
         with _ONE_BLAS_THREAD, threadpool_limits(limits=1, user_api="blas"):
-            self.scaler_ = StandardScaler().fit(_log_scale(x[rows]))
-            inputs = self.scaler_.transform(_log_scale(x[rows]))
+            self.scaler_ = StandardScaler().fit(log_scale(x[rows]))
+            inputs = self.scaler_.transform(log_scale(x[rows]))
             target = np.log(latencies[rows])
             self.process_ = _process(self._best_kernel(inputs, target, random)).fit(inputs, target)
         return self
@@ -109,7 +109,7 @@ class LatencyRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] # s
         """
         check_is_fitted(self)
         x = validate_data(self, X, reset=False, dtype=np.float64)
-        predicted: FloatArray = np.exp(self.process_.predict(self.scaler_.transform(_log_scale(x))))
+        predicted: FloatArray = np.exp(self.process_.predict(self.scaler_.transform(log_scale(x))))
         return predicted
 
     def _best_kernel(
@@ -133,7 +133,7 @@ def _draw(rows: Rows, most: int, random: np.random.RandomState) -> Rows:
     return drawn
 
 
-def _log_scale(x: FloatArray) -> FloatArray:
+def log_scale(x: FloatArray) -> FloatArray:
     """``x`` up to 1 in size and ``1 + log x`` from there, so that 0 and 1 stay apart."""
     size = np.abs(x)
     logarithms: FloatArray = np.where(size <= 1, x, np.sign(x) * (1 + np.log(np.maximum(size, 1))))

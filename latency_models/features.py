@@ -17,7 +17,7 @@ import pandas as pd
 from latency_models.base import FloatArray
 from profiler.ops import Kind, Layer, OpSpec, kind_of
 
-FEATURE_SCHEMA_VERSION = 2
+FEATURE_SCHEMA_VERSION = 3
 """Raised whenever a feature is added, removed, reordered or counted differently."""
 
 # Attributes that change which code runs, not only how often: nothing can be said between values.
@@ -25,6 +25,7 @@ _LEVEL_ATTRIBUTES = frozenset({"kernel", "stride", "groups"})
 # ``out`` is the output's first axis, which is a feature already; what ``expand_conv`` adds is in
 # the costs and in ``has_expansion``.
 _TOLD_ELSEWHERE = frozenset({"out", "expand_conv"})
+TILE_WIDTHS = (8, 16)
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class Feature:
             depthwise kernel of 7 costs 26 times one of 5.
         is_predictor: regressors are fitted on it. The others restate these for a reader: fitted on
             all of them, a Gaussian process on 198 measured blocks did worse on held-out shapes.
+        is_part: an amount of work or of memory that adds to the latency, if anything.
+        is_size: more of it is never less work, all else alike.
+        is_tile: how much of the last vector register or tile of channels is idle. It has no range:
+            what is idle between two measured numbers of channels is no extrapolation.
     """
 
     name: str
@@ -47,6 +52,9 @@ class Feature:
     value: Callable[[OpSpec], float]
     is_level: bool = False
     is_predictor: bool = False
+    is_part: bool = False
+    is_size: bool = False
+    is_tile: bool = False
 
 
 def _axis(index: int, of_output: bool) -> Callable[[OpSpec], float]:
@@ -57,20 +65,43 @@ def _positions(spec: OpSpec) -> float:
     return float(math.prod(spec.input_shape[1:]))
 
 
+def _volume(of_output: bool) -> Callable[[OpSpec], float]:
+    return lambda spec: float(math.prod(spec.output_shape if of_output else spec.input_shape))
+
+
+def _tiles(name: str, channels: Callable[[OpSpec], float]) -> Iterable[Feature]:
+    """By how much, relatively, channels fall short of filling vectors of a common width.
+
+    Kernels work on 8 or 16 channels at a time: 20 channels cost about what 24 or 32 do.
+    """
+    for width in TILE_WIDTHS:
+        yield Feature(
+            f"{name}_idle_{width}",
+            "1",
+            lambda spec, width=width: -channels(spec) % width / channels(spec),  # type: ignore[misc]
+            is_predictor=True,
+            is_tile=True,
+        )
+
+
 def _shape_features(rank: int, output_rank: int) -> Iterable[Feature]:
+    yield Feature("input_values", "1", _volume(False), is_part=True)
+    yield Feature("output_values", "1", _volume(True), is_part=True)
+    yield from _tiles("input", _axis(0, False))
+    yield from _tiles("output", _axis(0, True))
     if rank == 3:
-        yield Feature("input_channels", "1", _axis(0, False), is_predictor=True)
+        yield Feature("input_channels", "1", _axis(0, False), is_predictor=True, is_size=True)
         yield Feature("input_height", "pixel", _axis(1, False))
         yield Feature("input_width", "pixel", _axis(2, False))
-        yield Feature("input_positions", "pixel", _positions, is_predictor=True)
+        yield Feature("input_positions", "pixel", _positions, is_predictor=True, is_size=True)
     else:
-        yield Feature("input_features", "1", _axis(0, False), is_predictor=True)
+        yield Feature("input_features", "1", _axis(0, False), is_predictor=True, is_size=True)
     if output_rank == 3:
-        yield Feature("output_channels", "1", _axis(0, True), is_predictor=True)
+        yield Feature("output_channels", "1", _axis(0, True), is_predictor=True, is_size=True)
         yield Feature("output_height", "pixel", _axis(1, True))
         yield Feature("output_width", "pixel", _axis(2, True))
     else:
-        yield Feature("output_features", "1", _axis(0, True), is_predictor=True)
+        yield Feature("output_features", "1", _axis(0, True), is_predictor=True, is_size=True)
 
 
 def _integer(name: str) -> Callable[[OpSpec], float]:
@@ -104,13 +135,23 @@ def _expand_flops(spec: OpSpec) -> float:
     return float(_convolutions(spec)[0].flops) if _has_expansion(spec) else 0.0
 
 
+def _hidden_channels(spec: OpSpec) -> float:
+    return float(spec.input_shape[0] * spec.integer("expand"))
+
+
 def _mbconv_features() -> Iterable[Feature]:
+    yield Feature("hidden_channels", "1", _hidden_channels)
+    yield from _tiles("hidden", _hidden_channels)
+    yield Feature("expand_flops", "FLOP", _expand_flops, is_part=True)
     yield Feature(
-        "hidden_channels", "1", lambda spec: float(spec.input_shape[0] * spec.integer("expand"))
+        "depthwise_flops",
+        "FLOP",
+        lambda spec: float(_convolutions(spec)[-2].flops),
+        is_part=True,
     )
-    yield Feature("expand_flops", "FLOP", _expand_flops)
-    yield Feature("depthwise_flops", "FLOP", lambda spec: float(_convolutions(spec)[-2].flops))
-    yield Feature("project_flops", "FLOP", lambda spec: float(_convolutions(spec)[-1].flops))
+    yield Feature(
+        "project_flops", "FLOP", lambda spec: float(_convolutions(spec)[-1].flops), is_part=True
+    )
     yield Feature("has_expansion", "1", lambda spec: float(_has_expansion(spec)), is_level=True)
     yield Feature("has_squeeze", "1", lambda spec: float(spec.integer("squeeze") > 0), True, True)
     yield Feature(
@@ -119,9 +160,23 @@ def _mbconv_features() -> Iterable[Feature]:
 
 
 _COSTS = (
-    Feature("flops", "FLOP", lambda spec: float(spec.flops), is_predictor=True),
-    Feature("bytes_moved", "B", lambda spec: float(spec.bytes_moved), is_predictor=True),
-    Feature("parameters", "1", lambda spec: float(spec.parameters)),
+    Feature(
+        "flops",
+        "FLOP",
+        lambda spec: float(spec.flops),
+        is_predictor=True,
+        is_part=True,
+        is_size=True,
+    ),
+    Feature(
+        "bytes_moved",
+        "B",
+        lambda spec: float(spec.bytes_moved),
+        is_predictor=True,
+        is_part=True,
+        is_size=True,
+    ),
+    Feature("parameters", "1", lambda spec: float(spec.parameters), is_part=True),
     Feature("layers", "1", lambda spec: float(len(spec.layers))),
 )
 # Kinds that turn CxHxW into a vector; every other kind keeps its rank.
@@ -178,6 +233,24 @@ def predictor_matrix(kind: str, specs: Sequence[OpSpec]) -> FloatArray:
         kind: the kind all of the ops have.
         specs: ops of that kind.
     """
-    columns = [feature.value for feature in kind_features(kind) if feature.is_predictor]
-    rows = [[value(spec) for value in columns] for spec in specs]
+    return _matrix([each for each in kind_features(kind) if each.is_predictor], specs)
+
+
+def part_matrix(kind: str, specs: Sequence[OpSpec]) -> FloatArray:
+    """The amounts that add up to a latency, shape ``(len(specs), parts)``; at least 0.
+
+    Args:
+        kind: the kind all of the ops have.
+        specs: ops of that kind.
+    """
+    return _matrix([each for each in kind_features(kind) if each.is_part], specs)
+
+
+def monotone_directions(kind: str) -> tuple[int, ...]:
+    """For each predictor of a kind 1 where more of it is never faster, else 0."""
+    return tuple(int(each.is_size) for each in kind_features(kind) if each.is_predictor)
+
+
+def _matrix(columns: Sequence[Feature], specs: Sequence[OpSpec]) -> FloatArray:
+    rows = [[feature.value(spec) for feature in columns] for spec in specs]
     return np.array(rows, dtype=np.float64).reshape(len(specs), len(columns))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from sklearn.model_selection import GroupKFold
 
-from devices.errors import InputError
+from devices.errors import InputError, UntrustworthyError
 from latency_models.calibration import MIN_NETWORKS, TERMS
 from latency_models.composite import CompositeModel
+from latency_models.conformal import NO_ERRORS, ConformalErrors
 from latency_models.evaluate import Evaluation, evaluate
 from latency_models.lookup import LookupModel
 from latency_models.metadata import ModelMetadata, NetworkFigure
@@ -21,6 +23,11 @@ from profiler.table import LatencyTable
 
 CALIBRATION_NETWORKS = 40
 """How many networks a model is calibrated on; two thirds of them where there are fewer than 60."""
+
+ERROR_FOLDS = 10
+"""Parts that the networks calibrated on are split into, to know how wrong the model may be."""
+COVERAGE = 0.9
+"""Of the interval that is tested on the held-out networks."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +52,12 @@ class FittedModel:
     Attributes:
         model: prices whole networks.
         metadata: where it is from and how near it comes.
+        regressors: of ops that are not in the table.
     """
 
     model: SumModel
     metadata: ModelMetadata
+    regressors: OpRegressors
 
     @property
     def evaluation(self) -> Evaluation:
@@ -61,9 +70,14 @@ class FittedModel:
         return self.metadata.uncalibrated
 
     @property
-    def scores(self) -> Mapping[str, KindScore]:
-        """Cross-validation of each kind's regressor."""
+    def scores(self) -> Mapping[str, tuple[KindScore, ...]]:
+        """Cross-validation of each kind's regressor, one for each way of holding ops out."""
         return self.metadata.scores
+
+    @property
+    def regressor_names(self) -> Mapping[str, str]:
+        """Which regressor was chosen for each kind."""
+        return {kind: each.name for kind, each in self.regressors.by_kind.items()}
 
     @property
     def calibration(self) -> tuple[str, ...]:
@@ -114,9 +128,8 @@ def fit_latency_model(
     fitted_on = [*fitted_on, *carriers]
     regressors = OpRegressors.fit(list(table.ops), list(table.ops.values()), seed=seed)
     plain = SumModel(CompositeModel(LookupModel(table), regressors))
-    model = plain.fit(
-        [sample.ops for sample in fitted_on], [sample.measured_ms for sample in fitted_on], terms
-    )
+    model = _calibrated(plain, fitted_on, terms)
+    crossed = _cross_errors(plain, fitted_on, carriers, terms, seed)
     held_out_figures = _figures(held_out, model, plain)
     noise = _known(table.split_half_error_of("network"))
     measured = [figure.measured_ms for figure in held_out_figures]
@@ -132,8 +145,58 @@ def fit_latency_model(
         evaluation=evaluate([f.predicted_ms for f in held_out_figures], measured, noise),
         uncalibrated=evaluate([f.sum_ms for f in held_out_figures], measured, noise),
         scores=regressors.scores_,
+        coverage=_coverage(crossed, held_out_figures),
     )
-    return FittedModel(model, metadata)
+    tested = ConformalErrors.of([f.predicted_ms for f in held_out_figures], measured)
+    return FittedModel(replace(model, errors=crossed + tested), metadata, regressors)
+
+
+def _calibrated(
+    plain: SumModel, samples: Sequence[NetworkSample], terms: Sequence[str]
+) -> SumModel:
+    networks = [sample.ops for sample in samples]
+    return plain.fit(networks, [sample.measured_ms for sample in samples], terms)
+
+
+def _cross_errors(
+    plain: SumModel,
+    samples: Sequence[NetworkSample],
+    carriers: Sequence[NetworkSample],
+    terms: Sequence[str],
+    seed: int,
+) -> ConformalErrors:
+    """Errors on the networks calibrated on, each by a calibration without it.
+
+    Carriers are drawn otherwise, so they are calibrated on only. Nothing is known where what is
+    left of a fold is too little to calibrate on.
+    """
+    carried = set(map(id, carriers))
+    tested = [sample for sample in samples if id(sample) not in carried]
+    alike = {nodes: i for i, nodes in enumerate(dict.fromkeys(map(_nodes, tested)))}
+    count = min(ERROR_FOLDS, len(alike))
+    if count < 2 or len(samples) - math.ceil(len(tested) / count) < MIN_NETWORKS:
+        return NO_ERRORS
+    splitter = GroupKFold(count, shuffle=True, random_state=seed)
+    errors = NO_ERRORS
+    for train, test in splitter.split(tested, groups=[alike[_nodes(one)] for one in tested]):
+        kept = [tested[i] for i in train] + [one for one in samples if id(one) in carried]
+        if len(kept) < MIN_NETWORKS:
+            return NO_ERRORS
+        model = _calibrated(plain, kept, terms)
+        predicted = model.predict_ms([tested[i].ops for i in test])
+        errors += ConformalErrors.of(predicted, [tested[i].measured_ms for i in test])
+    return errors
+
+
+def _coverage(errors: ConformalErrors, figures: Sequence[NetworkFigure]) -> float | None:
+    """Share of some networks within the interval that the errors on others give."""
+    predicted = np.array([figure.predicted_ms for figure in figures])
+    measured = np.array([figure.measured_ms for figure in figures])
+    try:
+        low, high = errors.interval_ms(predicted, COVERAGE).T
+    except UntrustworthyError:
+        return None
+    return float(np.mean((low <= measured) & (measured <= high)))
 
 
 def _known(value: float) -> float | None:

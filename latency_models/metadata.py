@@ -41,7 +41,9 @@ class ModelMetadata:
         held_out: the networks that it was evaluated on; none of them took part in any fit.
         evaluation: of the calibrated model on the held-out networks.
         uncalibrated: of the plain sum of ops on the same networks.
-        scores: cross-validation of each kind's regressor.
+        scores: cross-validation of each kind's regressor, one for each way of holding ops out.
+        coverage: share of the held-out networks within the 90 % interval that the errors on the
+            others give; ``None`` where too few are known.
     """
 
     target: str
@@ -54,4 +56,5 @@ class ModelMetadata:
     held_out: tuple[NetworkFigure, ...]
     evaluation: Evaluation
     uncalibrated: Evaluation
-    scores: Mapping[str, KindScore]
+    scores: Mapping[str, tuple[KindScore, ...]]
+    coverage: float | None = None

@@ -17,6 +17,7 @@ from latency_models.calibration import (
     calibrate,
     fit_op_factors,
 )
+from latency_models.conformal import NO_ERRORS, ConformalErrors
 from profiler.ops import OpSpec
 
 Networks = Sequence[Sequence[OpSpec]]
@@ -32,10 +33,12 @@ class SumModel:
     Attributes:
         op_model: what each op takes on its own.
         calibration: what the plain sum leaves out; by default nothing.
+        errors: on networks that took part in no fit of this, or in none of one like it.
     """
 
     op_model: OpLatencyModel
     calibration: Calibration = UNCALIBRATED
+    errors: ConformalErrors = NO_ERRORS
 
     @property
     def is_calibrated(self) -> bool:
@@ -86,6 +89,22 @@ class SumModel:
                 "calibrate on smaller networks too",
             )
         return latencies
+
+    def interval_ms(self, networks: Networks, coverage: float = 0.9) -> FloatArray:
+        """Where each network's latency lies with some probability, in ms, shape ``(n, 2)``.
+
+        It holds for networks drawn like those in :attr:`errors`, measured like those.
+
+        Args:
+            networks: the ops of each network.
+            coverage: the probability.
+
+        Raises:
+            MissingEntryError, UntrustworthyError: as :meth:`predict_ms`.
+            InputError: a coverage that is not between 0 and 1.
+            UntrustworthyError: too few networks were measured to say so much.
+        """
+        return self.errors.interval_ms(self.predict_ms(networks), coverage)
 
     def fit(
         self,

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 from zipfile import BadZipFile, ZipFile
 
+import numpy as np
 import skops.io
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from skops.io.exceptions import UntrustedTypesFoundException
@@ -29,40 +30,53 @@ from devices.errors import InputError, MissingModelError
 from devices.files import write_at_once
 from latency_models.calibration import Calibration
 from latency_models.composite import CompositeModel
+from latency_models.conformal import ConformalErrors
 from latency_models.domain import Domain
-from latency_models.estimator import LatencyRegressor
 from latency_models.features import FEATURE_SCHEMA_VERSION, predictor_names
 from latency_models.lookup import LookupModel
 from latency_models.metadata import ModelMetadata
+from latency_models.monotone import MonotoneBounds
 from latency_models.network import SumModel
 from latency_models.regressors import KindRegressor, OpRegressors
+from latency_models.selection import CANDIDATES, OpData, inputs
 from profiler.ops import OpSpec, kinds
 from profiler.table import LatencyTable
 
 FORMAT_NAME = "lutier-latency-model"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MODEL_FILE = "model.json"
 
 _KERNELS = "sklearn.gaussian_process.kernels"
 # Everything a regressor is made of that skops does not trust by itself.
 _TRUSTED = (
     "latency_models.estimator.LatencyRegressor",
+    "latency_models.estimators.AdditiveRegressor",
+    "latency_models.estimators.LogRegressor",
     *(
         f"{_KERNELS}.{name}"
         for name in ("ConstantKernel", "DotProduct", "Product", "RBF", "Sum", "WhiteKernel")
     ),
 )
+REMADE = frozenset({"boosting", "forest"})
+"""Regressors that are made anew from the model's ops: a file of trees made to do harm would have
+predictions read memory that is not theirs."""
 _LARGEST_BYTES = 256 << 20
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _KindRecord(BaseModel):
-    """One kind's regressor: which file, fitted on what, where it may be asked."""
+    """One kind's regressor: which file, fitted on what, where it may be asked.
+
+    One that is made anew from the ops has no file.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    name: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
+    errors: tuple[Finite, ...]
     predictors: tuple[str, ...]
     domain: dict[str, tuple[float, ...]]
 
@@ -76,7 +90,9 @@ class _Body(BaseModel):
     feature_schema: int
     metadata: ModelMetadata
     calibration: Calibration
+    errors: tuple[Finite, ...]
     ops_ms: dict[str, Positive]
+    relative_errors: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
     regressors: dict[str, _KindRecord]
     counts: dict[str, int]
     min_ops: int
@@ -99,14 +115,18 @@ def save_model(directory: Path, model: SumModel, metadata: ModelMetadata) -> Non
             f"a model over {type(composite).__name__} cannot be kept",
             "only one over a table and regressors can",
         )
-    regressors = composite.regressors
+    regressors, table = composite.regressors, composite.lookup.table
     records: dict[str, dict[str, Any]] = {}
     for kind, regressor in regressors.by_kind.items():
-        data = skops.io.dumps(regressor.estimator)
-        digest = hashlib.sha256(data).hexdigest()
-        write_at_once(_regressor_path(directory, digest), data)
+        digest = None
+        if regressor.name not in REMADE:
+            data = skops.io.dumps(regressor.estimator)
+            digest = hashlib.sha256(data).hexdigest()
+            write_at_once(_regressor_path(directory, digest), data)
         records[kind] = {
+            "name": regressor.name,
             "sha256": digest,
+            "errors": regressor.errors.logs,
             "predictors": predictor_names(kind),
             "domain": dict(regressor.domain.values),
         }
@@ -119,7 +139,13 @@ def save_model(directory: Path, model: SumModel, metadata: ModelMetadata) -> Non
             "uncalibrated": metadata.uncalibrated.to_dict(),
         },
         "calibration": asdict(model.calibration),
-        "ops_ms": {spec.key: ms for spec, ms in sorted(composite.lookup.table.ops.items())},
+        "errors": model.errors.logs,
+        "ops_ms": {spec.key: ms for spec, ms in sorted(table.ops.items())},
+        "relative_errors": {
+            spec.key: error
+            for spec in sorted(table.ops)
+            if math.isfinite(error := table.relative_error(spec))
+        },
         "regressors": records,
         "counts": dict(regressors.counts),
         "min_ops": regressors.min_ops,
@@ -133,7 +159,8 @@ def save_model(directory: Path, model: SumModel, metadata: ModelMetadata) -> Non
     write_at_once(
         directory / MODEL_FILE, json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
     )
-    current = {_regressor_path(directory, record["sha256"]) for record in records.values()}
+    digests = [record["sha256"] for record in records.values() if record["sha256"]]
+    current = {_regressor_path(directory, digest) for digest in digests}
     for path in set(directory.glob("regressor-*.skops")) - current:
         path.unlink(missing_ok=True)
 
@@ -155,18 +182,23 @@ def load_model(directory: Path) -> tuple[SumModel, ModelMetadata]:
     record = _checked(path, body)
     try:
         ops = {OpSpec.parse(key): value for key, value in record.ops_ms.items()}
+        spread = {OpSpec.parse(key): value for key, value in record.relative_errors.items()}
     except InputError as error:
         _refuse(path, str(error))
     # Facts of the machine are the store's: the metadata's id says which they were.
-    table = LatencyTable.from_ops(record.metadata.target, ops)
+    table = LatencyTable.from_ops(record.metadata.target, ops, relative_errors=spread)
     regressors = OpRegressors(
-        by_kind={kind: _load_kind(directory, kind, of) for kind, of in record.regressors.items()},
+        by_kind={
+            kind: _kind_of(directory, kind, of, ops, record.metadata.seed)
+            for kind, of in record.regressors.items()
+        },
         counts=record.counts,
         min_ops=record.min_ops,
         scores_=record.metadata.scores,
     )
     composite = CompositeModel(LookupModel(table), regressors)
-    return SumModel(composite, record.calibration), record.metadata
+    errors = ConformalErrors(tuple(sorted(record.errors)))
+    return SumModel(composite, record.calibration, errors), record.metadata
 
 
 def _refuse(path: Path, why: str) -> NoReturn:
@@ -246,6 +278,9 @@ def _checked(path: Path, body: dict[str, Any]) -> _Body:
     for kind in record.regressors:
         if kind not in kinds():
             _refuse(path, f"it has a regressor of {kind[:40]!r}, which is no kind of op")
+    for kind, of in record.regressors.items():
+        if of.name not in CANDIDATES or (of.sha256 is None) != (of.name in REMADE):
+            _refuse(path, f"its regressor of {kind} is {of.name[:40]!r}, which it cannot be")
     reasons = []
     if record.feature_schema != FEATURE_SCHEMA_VERSION:
         reasons.append(f"features of schema {record.feature_schema}, now {FEATURE_SCHEMA_VERSION}")
@@ -299,21 +334,44 @@ def _check_size(data: bytes) -> None:
             raise BadZipFile("it unpacks to more than it is")
 
 
-def _load_kind(directory: Path, kind: str, record: _KindRecord) -> KindRegressor:
-    path = _regressor_path(directory, record.sha256)
-    data = _read_bytes(path)
-    if hashlib.sha256(data).hexdigest() != record.sha256:
+def _kind_of(
+    directory: Path, kind: str, record: _KindRecord, ops_ms: Mapping[OpSpec, float], seed: int
+) -> KindRegressor:
+    """A kind's regressor, from its file or made anew from the ops."""
+    chosen = sorted((spec for spec in ops_ms if spec.kind == kind), key=lambda spec: spec.key)
+    if not chosen:
+        _refuse(directory / MODEL_FILE, f"it has a regressor of {kind} and no such op")
+    latencies_ms = np.array([ops_ms[spec] for spec in chosen])
+    data = OpData.of(kind, chosen, latencies_ms)
+    if record.sha256 is None:
+        estimator = data.fit(record.name, seed)
+    else:
+        estimator = _load_estimator(directory, kind, record, record.sha256, data)
+    return KindRegressor(
+        record.name,
+        estimator,
+        Domain(kind, record.domain),
+        MonotoneBounds.of(kind, chosen, latencies_ms),
+        ConformalErrors(tuple(sorted(record.errors))),
+    )
+
+
+def _load_estimator(
+    directory: Path, kind: str, record: _KindRecord, digest: str, data: OpData
+) -> Any:
+    path = _regressor_path(directory, digest)
+    contents = _read_bytes(path)
+    if hashlib.sha256(contents).hexdigest() != digest:
         _refuse(path, "its checksum does not fit: it is damaged or was edited")
     try:
-        _check_size(data)
-        estimator = skops.io.loads(data, trusted=list(_TRUSTED))
+        _check_size(contents)
+        estimator = skops.io.loads(contents, trusted=list(_TRUSTED))
     except UntrustedTypesFoundException as error:
         _refuse(path, f"it holds types that no regressor has: {str(error)[:200]}")
     except Exception as error:  # noqa: BLE001 - whatever a file made to do harm leads skops into
         _refuse(path, f"{type(error).__name__}: {str(error)[:80]}")
-    fits = isinstance(estimator, LatencyRegressor) and getattr(
-        estimator, "n_features_in_", None
-    ) == len(record.predictors)
-    if not fits:
+    wanted = CANDIDATES[record.name](kind, 0)
+    width = inputs(wanted, data.predictors, data.parts).shape[1]
+    if type(estimator) is not type(wanted) or getattr(estimator, "n_features_in_", 0) != width:
         _refuse(path, f"it is not a regressor of {kind}")
-    return KindRegressor(estimator, Domain(kind, record.domain))
+    return estimator

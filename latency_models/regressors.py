@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
-from sklearn.model_selection import GroupKFold
 
 from devices.errors import InputError, MissingEntryError
 from latency_models.base import FloatArray
+from latency_models.conformal import NO_ERRORS, ConformalErrors
 from latency_models.domain import Domain
-from latency_models.estimator import LatencyRegressor
-from latency_models.features import predictor_matrix
+from latency_models.features import part_matrix, predictor_matrix
+from latency_models.monotone import MonotoneBounds
+from latency_models.selection import SPLITS, OpData, choose, folds, inputs
 from profiler.ops import OpSpec
 
 MIN_OPS = 8
 """Fewest measured ops of a kind that its regressor is fitted on."""
-_FOLDS = 5
 
 
 @dataclass(frozen=True)
 class KindScore:
-    """How well a kind's ops are predicted when all ops of their shape are held out.
+    """How well a kind's ops are predicted when all those alike in some respect are held out.
 
     Attributes:
         kind: name of the kind.
+        held_out: what those held out together have in common: one of
+            :data:`latency_models.selection.SPLITS`.
         n: held-out ops that were predicted.
         refused: held-out ops too far from the rest to be predicted.
         median_error: median relative error of the predicted ones.
@@ -34,6 +36,7 @@ class KindScore:
     """
 
     kind: str
+    held_out: str
     n: int
     refused: int
     median_error: float
@@ -45,16 +48,22 @@ class KindRegressor:
     """The regressor of one kind of op, and where it may be asked.
 
     Attributes:
-        estimator: fitted on the kind's predictors.
+        name: which of :data:`latency_models.selection.CANDIDATES`.
+        estimator: fitted on the kind's features.
         domain: what was measured.
+        bounds: what was measured, as bounds on the rest.
+        errors: on ops of shapes held out; empty where there is one shape only.
     """
 
-    estimator: LatencyRegressor
+    name: str
+    estimator: Any
     domain: Domain
+    bounds: MonotoneBounds
+    errors: ConformalErrors = NO_ERRORS
 
     @classmethod
     def fit(cls, kind: str, specs: Sequence[OpSpec], latencies_ms: FloatArray, seed: int) -> Self:
-        """Fit to measured ops of one kind.
+        """Choose a regressor and fit it to measured ops of one kind.
 
         Args:
             kind: name of the kind.
@@ -62,13 +71,24 @@ class KindRegressor:
             latencies_ms: what they take, shape ``(len(specs),)``.
             seed: of everything drawn at random.
         """
-        estimator = LatencyRegressor(random_state=seed)
-        estimator.fit(predictor_matrix(kind, specs), latencies_ms)
-        return cls(estimator, Domain.of(kind, specs))
+        data = OpData.of(kind, specs, latencies_ms)
+        return cls.fit_chosen(data, choose(data, seed), seed)
+
+    @classmethod
+    def fit_chosen(cls, data: OpData, name: str, seed: int) -> Self:
+        """Fit the regressor of a name."""
+        return cls(
+            name,
+            data.fit(name, seed),
+            Domain.of(data.kind, data.specs),
+            MonotoneBounds.of(data.kind, data.specs, data.latencies_ms),
+        )
 
     def predict_ms(self, specs: Sequence[OpSpec]) -> FloatArray:
         """Latency of each op in ms, shape ``(len(specs),)``; ask the domain first."""
-        return self.estimator.predict(predictor_matrix(self.domain.kind, specs))
+        kind = self.domain.kind
+        rows = inputs(self.estimator, predictor_matrix(kind, specs), part_matrix(kind, specs))
+        return self.bounds.clip(kind, specs, self.estimator.predict(rows))
 
 
 @dataclass(frozen=True)
@@ -79,13 +99,14 @@ class OpRegressors:
         by_kind: the regressor of each kind with enough measured ops.
         counts: how many ops of each kind were measured.
         min_ops: fewest of a kind that a regressor is fitted on.
-        scores_: cross-validation of each kind in ``by_kind`` that has two shapes or more.
+        scores_: cross-validation of each kind in ``by_kind``, one for each way of holding out
+            that its ops allow.
     """
 
     by_kind: Mapping[str, KindRegressor]
     counts: Mapping[str, int]
     min_ops: int = MIN_OPS
-    scores_: Mapping[str, KindScore] = field(default_factory=dict)
+    scores_: Mapping[str, tuple[KindScore, ...]] = field(default_factory=dict)
 
     @classmethod
     def fit(
@@ -117,17 +138,20 @@ class OpRegressors:
                 raise InputError(f"{spec.key} takes {value} ms", "not a positive latency")
         counts: dict[str, int] = {}
         by_kind: dict[str, KindRegressor] = {}
-        scores: dict[str, KindScore] = {}
+        scores: dict[str, tuple[KindScore, ...]] = {}
+        # By key, so that a model made anew from the same ops in another order is the same.
+        order = sorted(range(len(specs)), key=lambda i: specs[i].key)
         for kind in sorted({spec.kind for spec in specs}):
-            rows = [i for i, spec in enumerate(specs) if spec.kind == kind]
+            rows = [i for i in order if specs[i].kind == kind]
             counts[kind] = len(rows)
             if len(rows) < min_ops:
                 continue
-            chosen, measured = [specs[i] for i in rows], latencies[rows]
-            by_kind[kind] = KindRegressor.fit(kind, chosen, measured, seed)
-            score = _cross_validate(kind, chosen, measured, seed)
-            if score is not None:
-                scores[kind] = score
+            data = OpData.of(kind, [specs[i] for i in rows], latencies[rows])
+            regressor = KindRegressor.fit_chosen(data, choose(data, seed), seed)
+            found, errors = _cross_validate(data, regressor.name, seed)
+            by_kind[kind] = replace(regressor, errors=errors)
+            if found:
+                scores[kind] = found
         return cls(by_kind, counts, min_ops, scores)
 
     def objection(self, spec: OpSpec) -> str:
@@ -140,6 +164,32 @@ class OpRegressors:
                 f" a regressor needs {self.min_ops}"
             )
         return self.by_kind[spec.kind].domain.objection(spec)
+
+    def is_extrapolated(self, spec: OpSpec) -> bool:
+        """Whether an op lies outside of what was measured, though not too far to be predicted."""
+        return not spec.is_free and self.by_kind[spec.kind].domain.is_outside(spec)
+
+    def interval_ms(self, specs: Sequence[OpSpec], coverage: float = 0.9) -> FloatArray:
+        """Where each op's latency lies with some probability, in ms, shape ``(len(specs), 2)``.
+
+        The errors of the regressor on shapes held out say how wide that is.
+
+        Args:
+            specs: ops of any kinds.
+            coverage: the probability.
+
+        Raises:
+            MissingEntryError: as :meth:`predict_ms`.
+            InputError: a coverage that is not between 0 and 1.
+            UntrustworthyError: the errors are known of too few ops.
+        """
+        predicted = self.predict_ms(specs)
+        ends = np.zeros((len(specs), 2))
+        for i, spec in enumerate(specs):
+            if not spec.is_free:
+                errors = self.by_kind[spec.kind].errors
+                ends[i] = errors.interval_ms(predicted[i : i + 1], coverage)[0]
+        return ends
 
     def predict_ms(self, specs: Sequence[OpSpec]) -> FloatArray:
         """Latency of each op in ms, shape ``(len(specs),)``; free ops cost 0.
@@ -165,33 +215,41 @@ class OpRegressors:
 
 
 def _cross_validate(
-    kind: str, specs: Sequence[OpSpec], latencies_ms: FloatArray, seed: int
-) -> KindScore | None:
-    """Hold whole shapes out in turn; ``None`` where there is one shape only."""
-    errors: list[float] = []
-    refused = 0
-    for train, test in _folds(specs):
-        regressor = KindRegressor.fit(kind, [specs[i] for i in train], latencies_ms[train], seed)
-        answered = [i for i in test if not regressor.domain.objection(specs[i])]
-        refused += len(test) - len(answered)
-        if answered:
-            predicted = regressor.predict_ms([specs[i] for i in answered])
-            errors.extend(np.abs(predicted / latencies_ms[answered] - 1))
-    if not errors:
-        return None
-    array = np.array(errors)
-    return KindScore(
-        kind, len(array), refused, float(np.median(array)), float(np.mean(array <= 0.1))
-    )
+    data: OpData, name: str, seed: int
+) -> tuple[tuple[KindScore, ...], ConformalErrors]:
+    """Scores of each way of holding out that there is, and the errors on shapes held out.
 
-
-def _folds(specs: Sequence[OpSpec]) -> Iterator[tuple[list[int], list[int]]]:
-    """Rows to fit and rows to predict: ops of one input shape and one width stay together."""
-    shapes = [(spec.input_shape, spec.output_shape[0]) for spec in specs]
-    number = {shape: i for i, shape in enumerate(dict.fromkeys(shapes))}
-    if len(number) < 2:
-        return
-    groups = [number[shape] for shape in shapes]
-    splitter = GroupKFold(n_splits=min(_FOLDS, len(number)))
-    for train, test in splitter.split(groups, groups=groups):
-        yield train.tolist(), test.tolist()
+    On shapes the choice of the regressor is made anew in each fold; the other scores are of the
+    regressor that was chosen.
+    """
+    scores = []
+    errors = NO_ERRORS
+    for split in SPLITS:
+        logs: list[float] = []
+        refused = 0
+        for train, test in folds(data.specs, split):
+            fold, rows = data.take(train), data.take(test)
+            chosen = choose(fold, seed) if split == "shapes" else name
+            regressor = KindRegressor.fit_chosen(fold, chosen, seed)
+            answered = [
+                i for i, spec in enumerate(rows.specs) if not regressor.domain.objection(spec)
+            ]
+            refused += len(rows) - len(answered)
+            if answered:
+                known = rows.take(answered)
+                logs.extend(np.log(known.latencies_ms / regressor.predict_ms(known.specs)))
+        if logs:
+            off = np.abs(np.expm1(-np.array(logs)))
+            scores.append(
+                KindScore(
+                    data.kind,
+                    split,
+                    len(off),
+                    refused,
+                    float(np.median(off)),
+                    float(np.mean(off <= 0.1)),
+                )
+            )
+        if split == "shapes":
+            errors = ConformalErrors(tuple(sorted(map(float, logs))))
+    return tuple(scores), errors

@@ -117,10 +117,27 @@ class LatencyTable:
         latencies_ms: Mapping[OpSpec, float],
         environment: Environment | None = None,
         split_half: float = math.nan,
+        relative_errors: Mapping[OpSpec, float] | None = None,
     ) -> LatencyTable:
-        """A table of given op latencies in ms, e.g. from a simulation. Free ops are left out."""
+        """A table of given op latencies in ms, e.g. from a simulation. Free ops are left out.
+
+        Args:
+            target: what they were measured on, as a string.
+            latencies_ms: of each op.
+            environment: the facts of the machine, where they are known.
+            split_half: split-half error of every op.
+            relative_errors: half the width of the 95 % interval of ops, relative to the latency.
+        """
+        errors = relative_errors or {}
         rows = [
-            {"key": spec.key, "role": "op", "median_ms": value, "split_half": split_half}
+            {
+                "key": spec.key,
+                "role": "op",
+                "median_ms": value,
+                "split_half": split_half,
+                "ci_low_ms": value * (1 - errors.get(spec, math.nan)),
+                "ci_high_ms": value * (1 + errors.get(spec, math.nan)),
+            }
             for spec, value in latencies_ms.items()
             if not spec.is_free
         ]
@@ -161,6 +178,22 @@ class LatencyTable:
     def alone(self) -> Mapping[OpSpec, float]:
         """Latency in ms of the same ops on their own, as they were measured."""
         return self._specs("median_ms")
+
+    @cached_property
+    def _relative_errors(self) -> Mapping[OpSpec, float]:
+        low, high, median = (
+            pd.to_numeric(self._frame[name], errors="coerce")
+            for name in ("ci_low_ms", "ci_high_ms", "median_ms")
+        )
+        errors = dict(zip(self._frame["key"], (high - low) / (2 * median), strict=True))
+        return {spec: float(errors[spec.key]) for spec in self.ops}
+
+    def relative_error(self, spec: OpSpec) -> float:
+        """Half the width of the 95 % interval of an op, relative to its latency.
+
+        NaN where it is not known, or the op was not measured.
+        """
+        return self._relative_errors.get(spec, math.nan)
 
     def _specs(self, column: str) -> dict[OpSpec, float]:
         specs = ((_spec(key), value) for key, value in self._column("op", column).items())

@@ -65,8 +65,13 @@ def fit(
                         "calibration": model.fitted.calibration,
                         "held_out": model.fitted.held_out,
                         "terms": asdict(model.fitted.model.calibration),
+                        "coverage_of_90": model.fitted.metadata.coverage,
                         "regressors": {
-                            kind: asdict(score) for kind, score in model.fitted.scores.items()
+                            kind: {
+                                "chosen": model.fitted.regressor_names[kind],
+                                "held_out": [asdict(score) for score in scores],
+                            }
+                            for kind, scores in model.fitted.scores.items()
                         },
                     }
                     for model in models
@@ -89,6 +94,8 @@ def fit(
 
 def print_model(table: LatencyTable, model: SpaceModel) -> None:
     """Say how good a fitted model is, for a person."""
+    import math
+
     from lutier.terminal import out, percent
 
     fitted = model.fitted
@@ -122,8 +129,17 @@ def print_model(table: LatencyTable, model: SpaceModel) -> None:
             f" {percent(figures.within_10)}, Spearman {figures.spearman:.3f}"
         )
     out.print(f"  noise floor (split-half error of the networks): {noise}")
-    for kind, score in fitted.scores.items():
+    if fitted.metadata.coverage is not None:
+        errors = fitted.model.errors
         out.print(
-            f"  regressor of {kind}: median error {percent(score.median_error)} on shapes held"
-            f" out, within 10 % {percent(score.within_10)} (n {score.n})"
+            f"  90 % interval: {percent(math.expm1(errors.radius(0.9)))} to either side;"
+            f" {percent(fitted.metadata.coverage)} of the held-out networks were within theirs"
         )
+    for kind, scores in fitted.scores.items():
+        out.print(f"  regressor of {kind}: {fitted.regressor_names[kind]}; held out")
+        for score in scores:
+            refused = f", {score.refused} refused" if score.refused else ""
+            out.print(
+                f"    {score.held_out + ':':12s} median error {percent(score.median_error)},"
+                f" within 10 % {percent(score.within_10)} (n {score.n}{refused})"
+            )

@@ -37,3 +37,17 @@ def test_a_size_far_outside_is_refused_with_the_measured_range() -> None:
 def test_a_size_that_never_varied_may_not_differ() -> None:
     single = Domain.of("mbconv", [block(kernel=3), block(kernel=5)])
     assert "input_channels 17" in single.objection(block(channels=17))
+
+
+@pytest.mark.parametrize(
+    ("spec", "is_outside"),
+    [(block(), False), (block(20, 24), False), (block(12), True), (block(40, 32, 3, 6), True)],
+)
+def test_what_lies_outside_of_the_measured_range_is_said(spec: OpSpec, is_outside: bool) -> None:
+    assert MEASURED.objection(spec) == ""
+    assert MEASURED.is_outside(spec) == is_outside
+
+
+def test_idle_channels_have_no_range() -> None:
+    full = Domain.of("mbconv", [block(16), block(64)])
+    assert full.objection(block(20)) == ""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from devices.errors import InputError, MissingEntryError
+from devices.errors import InputError, MissingEntryError, UntrustworthyError
 from latency_models.base import AdditiveLatencyModel
 from latency_models.fit import (
     CALIBRATION_NETWORKS,
@@ -58,7 +58,8 @@ def test_says_where_it_is_from(
     assert metadata.table_digest == device.table(network_ops).digest
     assert metadata.split_half_error == pytest.approx(0.01)
     assert isinstance(fitted.model.near(1.0), AdditiveLatencyModel)
-    assert fitted.scores["mbconv"].median_error < 0.1
+    assert all(score.median_error < 0.1 for score in fitted.scores["mbconv"])
+    assert set(fitted.regressor_names) == set(fitted.scores)
 
 
 def test_figures_are_those_of_the_model(fitted: FittedModel, networks: Networks) -> None:
@@ -67,6 +68,37 @@ def test_figures_are_those_of_the_model(fitted: FittedModel, networks: Networks)
     predicted = fitted.model.predict_ms([by_id[figure.id]])[0]
     assert figure.predicted_ms == pytest.approx(predicted)
     assert figure.sum_ms == pytest.approx(fitted.model.op_model.predict_ms(by_id[figure.id]).sum())
+
+
+def test_intervals_hold_of_networks_that_were_never_seen(
+    device: SimulatedDevice, networks: Networks, network_ops: list[OpSpec]
+) -> None:
+    table, samples = device.table(network_ops), device.samples(networks)
+    within = []
+    for seed in range(10):
+        order = np.random.default_rng(seed).permutation(len(samples))
+        known, unseen = ([samples[i] for i in rows] for rows in (order[:40], order[40:]))
+        fitted = fit_latency_model(table, known, calibration=25, seed=seed)
+        low, high = fitted.model.interval_ms([one.ops for one in unseen], 0.9).T
+        measured = np.array([one.measured_ms for one in unseen])
+        within += ((low <= measured) & (measured <= high)).tolist()
+    assert 0.84 < np.mean(within) < 0.97
+
+
+def test_the_coverage_is_that_of_held_out_networks(fitted: FittedModel) -> None:
+    assert fitted.metadata.coverage is not None
+    assert 0.6 < fitted.metadata.coverage <= 1
+    assert len(fitted.model.errors) == 60
+
+
+def test_of_few_networks_no_interval_is_given(
+    device: SimulatedDevice, networks: Networks, network_ops: list[OpSpec]
+) -> None:
+    few = device.samples(networks)[:5]
+    fitted = fit_latency_model(device.table(network_ops), few, calibration=3, seed=0)
+    assert fitted.metadata.coverage is None
+    with pytest.raises(UntrustworthyError, match="2 samples only, 9 are needed"):
+        fitted.model.interval_ms([few[0].ops], 0.9)
 
 
 def test_the_seed_decides_the_split(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from devices.errors import MissingEntryError
+from devices.errors import InputError, MissingEntryError
 from latency_models.base import OpLatencyModel
 from latency_models.lookup import LookupModel
 from profiler.ops import OpSpec
@@ -24,6 +24,24 @@ def test_an_op_that_was_not_measured_raises_with_the_nearest_and_the_command() -
         LookupModel(TABLE).predict_ms([CONV, other])
     assert CONV.key in str(caught.value)
     assert "lutier profile" in caught.value.hint
+
+
+def test_an_interval_is_as_wide_as_was_measured() -> None:
+    table = LatencyTable.from_ops("cpu/x", {CONV: 0.25}, relative_errors={CONV: 0.02})
+    ends = LookupModel(table).interval_ms([FREE, CONV], 0.95)
+    np.testing.assert_allclose(ends, [[0, 0], [0.245, 0.255]])
+    wider = LookupModel(table).interval_ms([CONV], 0.99)
+    assert wider[0, 0] < 0.245 < 0.255 < wider[0, 1]
+
+
+def test_an_interval_that_was_not_measured_is_not_made_up() -> None:
+    assert np.isnan(LookupModel(TABLE).interval_ms([CONV])).all()
+
+
+@pytest.mark.parametrize("coverage", [0.0, 1.0, 90.0])
+def test_a_coverage_that_cannot_be_is_refused(coverage: float) -> None:
+    with pytest.raises(InputError, match="between 0 and 1"):
+        LookupModel(TABLE).interval_ms([CONV], coverage)
 
 
 def test_says_what_it_holds() -> None:

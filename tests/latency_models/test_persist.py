@@ -18,6 +18,8 @@ from latency_models import persist
 from latency_models.fit import CALIBRATION_NETWORKS, FittedModel, fit_latency_model
 from latency_models.network import SumModel
 from latency_models.persist import load_model, save_model
+from latency_models.regressors import KindRegressor
+from latency_models.selection import OpData
 from profiler.ops import OpSpec
 
 if TYPE_CHECKING:
@@ -59,6 +61,55 @@ def test_regressed_ops_come_back_too(folder: Path, fitted: FittedModel) -> None:
     np.testing.assert_array_equal(
         near.contributions_ms([unmeasured]), wanted.contributions_ms([unmeasured])
     )
+
+
+def test_intervals_come_back(folder: Path, fitted: FittedModel, networks: Networks) -> None:
+    model, _ = load_model(folder)
+    assert len(model.errors) == len(networks)
+    np.testing.assert_array_equal(
+        model.interval_ms(networks, 0.9), fitted.model.interval_ms(networks, 0.9)
+    )
+    unmeasured = OpSpec.make("mbconv", (24, 8, 8), out=24, kernel=5, stride=1, expand=4)
+    np.testing.assert_array_equal(
+        model.op_model.interval_ms([unmeasured]), fitted.model.op_model.interval_ms([unmeasured])
+    )
+
+
+@pytest.mark.parametrize("name", ["forest", "boosting", "linear", "additive"])
+def test_every_regressor_comes_back(
+    name: str, tmp_path: Path, fitted: FittedModel, device: SimulatedDevice
+) -> None:
+    composite = fitted.model.op_model
+    ops = {op: ms for op, ms in composite.lookup.table.ops.items() if op.kind == "mbconv"}
+    chosen = sorted(ops, key=lambda spec: spec.key)
+    data = OpData.of("mbconv", chosen, np.array([ops[spec] for spec in chosen]))
+    by_kind = {"mbconv": KindRegressor.fit_chosen(data, name, fitted.metadata.seed)}
+    regressors = replace(composite.regressors, by_kind=by_kind)
+    model = replace(fitted.model, op_model=replace(composite, regressors=regressors))
+    save_model(tmp_path / "other", model, fitted.metadata)
+    found, _ = load_model(tmp_path / "other")
+    files = list((tmp_path / "other").glob("*.skops"))
+    assert len(files) == (0 if name in persist.REMADE else 1)
+    assert found.op_model.regressors.by_kind["mbconv"].name == name
+    unmeasured = [
+        OpSpec.make("mbconv", (24, 8, 8), out=24, kernel=kernel, expand=4) for kernel in (3, 5, 7)
+    ]
+    np.testing.assert_array_equal(
+        found.op_model.predict_ms(unmeasured), model.op_model.predict_ms(unmeasured)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "sha256"), [("forest", "0" * 64), ("process", None), ("witchcraft", None)]
+)
+def test_a_regressor_that_cannot_be_is_refused(folder: Path, name: str, sha256: str | None) -> None:
+    path = folder / "model.json"
+    document = json.loads(path.read_text())
+    document["body"]["regressors"]["mbconv"] |= {"name": name, "sha256": sha256}
+    document["sha256"] = persist._digest(document["body"])
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="which it cannot be"):
+        load_model(folder)
 
 
 def test_crowding_its_pivots_and_factors_come_back(
@@ -171,7 +222,7 @@ def test_an_edited_regressor_is_refused(folder: Path) -> None:
 def test_a_newer_format_has_to_be_fitted_anew(folder: Path) -> None:
     path = folder / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "version": 1}))
-    with pytest.raises(MissingModelError, match="format 2"):
+    with pytest.raises(MissingModelError, match="format 3"):
         load_model(folder)
 
 

@@ -26,9 +26,11 @@ def test_held_out_ops_come_within_a_tenth(device: SimulatedDevice, blocks: list[
     errors = np.abs(regressors.predict_ms(test) / truth - 1)
     assert np.median(errors) < 0.03
     assert errors.max() < 0.10
-    score = regressors.scores_["mbconv"]
-    assert score.n + score.refused == 100
-    assert score.median_error < 0.10
+    scores = {score.held_out: score for score in regressors.scores_["mbconv"]}
+    assert set(scores) == {"shapes", "channels", "resolutions"}
+    for score in scores.values():
+        assert score.n + score.refused == 100
+        assert score.median_error < 0.10
 
 
 def test_a_kind_with_few_measured_ops_is_not_regressed(
@@ -79,6 +81,7 @@ def test_one_shape_cannot_be_cross_validated(
     ]
     regressors = OpRegressors.fit(alike, measured(device, alike))
     assert regressors.scores_ == {}
+    assert regressors.by_kind["mbconv"].name == "process"
     assert set(regressors.by_kind) == {"mbconv"}
 
 
