@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -90,6 +91,50 @@ class Device(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exception: object) -> None: ...
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor as it was when a model ran.
+
+    Attributes:
+        type_name: of its elements, in numpy's words: ``float32``.
+        shape: as it lies in memory, in the runtime's own layout.
+    """
+
+    type_name: str
+    shape: tuple[int, ...]
+
+
+@runtime_checkable
+class GraphDevice(Device, Protocol):
+    """A device that shows what its runtime makes of a model before it runs it."""
+
+    def optimised(self, contents: bytes, target: Target, name: str) -> bytes:
+        """The graph that the runtime runs, as a file: nodes fused, tensors in its own layout.
+
+        Args:
+            contents: of a model file.
+            target: how it is run.
+            name: what errors call it.
+
+        Raises:
+            ArtifactError: a model that does not load.
+            InputError: the runtime does not show it.
+        """
+
+    def observed(self, contents: bytes, target: Target, name: str) -> Mapping[str, Tensor]:
+        """Run a model once as it stands: type and shape of each of its outputs, by name.
+
+        Args:
+            contents: of a model file whose inputs have fixed shapes.
+            target: how it is run.
+            name: what errors call it.
+
+        Raises:
+            ArtifactError: a model that does not load, or does not run.
+            InputError: the runtime does not show it.
+        """
 
 
 @runtime_checkable

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from devices.artifact import Artifact
-from devices.base import ExecutableModel
+from devices.base import ExecutableModel, Tensor
 from devices.environment import Environment, host_facts
 from devices.errors import InputError, UnknownNameError
 from devices.health import Counters, host_counters
 from devices.runtimes.base import HostRuntime
 from devices.runtimes.litert import LiteRt
 from devices.runtimes.onnxruntime import OnnxRuntime
+from devices.runtimes.onnxruntime_graph import observed_tensors, optimised_graph
 from devices.runtimes.torch import TorchRuntime
 from devices.runtimes.torch_compile import CompiledTorchRuntime
 from devices.target import Target
@@ -92,6 +93,16 @@ class HostDevice:
         refuse_file(runtime, artifact)
         return runtime.load(artifact, target)
 
+    def optimised(self, contents: bytes, target: Target, name: str) -> bytes:
+        """The graph that ONNX Runtime runs; errors as in :class:`devices.base.GraphDevice`."""
+        _refuse_other_graphs(target)
+        return optimised_graph(contents, target, name)
+
+    def observed(self, contents: bytes, target: Target, name: str) -> Mapping[str, Tensor]:
+        """Outputs of a model; errors as in :class:`devices.base.GraphDevice`."""
+        _refuse_other_graphs(target)
+        return observed_tensors(contents, target, name)
+
     def counters(self) -> Counters | None:
         """What the machine has done so far; ``None`` where the system does not tell."""
         return host_counters()
@@ -104,6 +115,15 @@ class HostDevice:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _refuse_other_graphs(target: Target) -> None:
+    """Raise :class:`InputError` where a runtime does not show its graph."""
+    if target.runtime != OnnxRuntime.name:
+        raise InputError(
+            f"{target.runtime} does not show the kernels of a network",
+            hint=f"{target.device}/onnxruntime?threads={target.threads}",
+        )
 
 
 def refuse_file(runtime: HostRuntime, artifact: Artifact) -> None:

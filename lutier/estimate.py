@@ -12,8 +12,10 @@ from typing import Any
 
 from devices.artifact import ArtifactFolder
 from devices.base import Device
+from devices.errors import InputError
 from devices.target import Target
 from profiler.jobs import Job
+from profiler.kernels import KernelSpec
 from profiler.ops import OpSpec
 from profiler.plan import Plan
 from profiler.protocol import Protocol
@@ -63,11 +65,11 @@ def estimate(plan: Plan, ops: int, device: Device, target: Target, protocol: Pro
         target: on that device.
         protocol: how it is to be timed.
     """
-    nodes = [_nodes(job) for job in plan.todo]
+    nodes = [_flops(job) for job in plan.todo]
     load_s, run_ms = _time_reference(device, target) if nodes else (0.0, 0.0)
     runs = protocol.warmup_runs + protocol.timed_runs
     visit_ms = sum(
-        runs * sum(run_ms * max(spec.flops / REFERENCE_OP.flops, 0.05) for spec in each)
+        runs * sum(run_ms * max(flops / REFERENCE_OP.flops, 0.05) for flops in each)
         + _REFERENCE_RUNS * run_ms
         for each in nodes
     )
@@ -85,11 +87,19 @@ def estimate(plan: Plan, ops: int, device: Device, target: Target, protocol: Pro
     )
 
 
-def _nodes(job: Job) -> list[OpSpec]:
-    """The ops of a job."""
+def _flops(job: Job) -> list[int]:
+    """FLOPs of each op or kernel of a job."""
     if job.role == "call":
         return []
-    return [OpSpec.parse(key) for key in (job.ops or (job.key,))]
+    keys = job.ops or (job.key,)
+    if job.onnx_file is None:
+        return [OpSpec.parse(key).flops for key in keys]
+    try:
+        specs = [KernelSpec.parse(key) for key in keys]
+    except InputError:
+        # A file that belongs to all kernels, and is none.
+        return []
+    return [spec.flops for spec in specs for _ in range(1 if job.ops else spec.copies)]
 
 
 def _time_reference(device: Device, target: Target) -> tuple[float, float]:

@@ -108,12 +108,23 @@ def load_result(folder: Path) -> SearchResult:
             "a finished search leaves one",
             f"lutier search proxyless ... --out {folder}",
         )
+    return read_result(path)
+
+
+def read_result(path: Path) -> SearchResult:
+    """Read a file that holds what a ``result.json`` does, whatever its name.
+
+    Raises:
+        InputError: it is not one, or cannot be read.
+    """
     try:
         return SearchResult.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{path} is not a result", f"{where}: {first['msg']}") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read", str(error)[:200]) from error
 
 
 def load_network(folder: Path, result: SearchResult) -> nn.Sequential:

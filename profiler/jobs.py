@@ -19,7 +19,7 @@ from profiler.builders.modules import build_op
 from profiler.ops import OpSpec
 
 FloatArray = npt.NDArray[np.float32]
-Role = Literal["op", "network", "carrier", "call"]
+Role = Literal["op", "network", "carrier", "call", "kernel"]
 """What is measured; see :mod:`profiler.storage.schema`."""
 
 
@@ -32,7 +32,10 @@ class Job:
         role: what it is measured for.
         build: makes the torch module.
         input_shape: ``(channels, height, width)`` or ``(features,)``, without the batch.
-        ops: of a network, the keys of the ops it is made of, those without a node left out.
+        ops: of a network, the keys of the ops it is made of, those without a node left out; or of
+            the kernels it is made of.
+        onnx_file: writes the ONNX file that is measured, where that is no module; ``build`` is not
+            called then, and ``input_shape`` is that of the file, the batch included.
     """
 
     key: str
@@ -40,6 +43,7 @@ class Job:
     build: Callable[[], nn.Module]
     input_shape: tuple[int, ...]
     ops: tuple[str, ...] = ()
+    onnx_file: Callable[[], bytes] | None = None
 
     @classmethod
     def of_op(cls, spec: OpSpec) -> Job:
@@ -57,6 +61,18 @@ class Job:
         """The job of the smallest model there is: what a call of the runtime costs."""
         job = cls.of_op(OpSpec.make("linear", (1,), out=1))
         return cls("call", "call", job.build, job.input_shape)
+
+    @classmethod
+    def of_file(
+        cls,
+        key: str,
+        role: Role,
+        onnx_file: Callable[[], bytes],
+        input_shape: tuple[int, ...],
+        ops: tuple[str, ...] = (),
+    ) -> Job:
+        """The job of measuring an ONNX file; ``input_shape`` includes the batch."""
+        return cls(key, role, nn.Identity, input_shape, ops, onnx_file)
 
 
 def make_artifact(
@@ -82,10 +98,21 @@ def make_artifact(
             activations are taken; random ones where None, which is all that a latency needs.
 
     Raises:
-        InputError: a module that cannot be written in that format, or a format without int8.
+        InputError: a module that cannot be written in that format, a format without int8, or an
+            ONNX file where another format is wanted.
         ArtifactError: an op that cannot be quantised.
         MissingExtraError: the format's writer is not installed.
     """
+    if job.onnx_file is not None:
+        if file_format != "onnx":
+            raise InputError(
+                f"{job.key[:80]} is an ONNX file",
+                f"the target loads model files of format {file_format}",
+                "the runtime onnxruntime",
+            )
+        return folder.add(
+            job.onnx_file(), key=job.key, file_format="onnx", input_shape=job.input_shape
+        )
     with torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed: it would seed the generators of GPUs too, which nobody puts back.
         torch.default_generator.manual_seed(zlib.crc32(job.key.encode()))

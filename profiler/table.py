@@ -18,6 +18,8 @@ from devices.environment import Environment
 from devices.errors import InputError, MissingEntryError, MissingTableError
 from devices.target import Target
 from profiler.in_network import latencies_ms
+from profiler.kernels.files import crowded_latencies_ms, kernel_latencies_ms
+from profiler.kernels.spec import RUNTIME, KernelSpec
 from profiler.ops import OpSpec
 from profiler.quality import SOUND, TRUST_LIMIT, split_half_error
 from profiler.rules import ROWS_LIMIT
@@ -214,6 +216,37 @@ class LatencyTable:
         """Latency in ms of the networks that ops were measured beside, by architecture id."""
         return self._column("carrier", "median_ms")
 
+    @cached_property
+    def kernels(self) -> Mapping[KernelSpec, float]:
+        """Latency in ms of every measured kernel of a runtime's own graph."""
+        return kernel_latencies_ms(self._column("kernel", "median_ms"))
+
+    @cached_property
+    def crowded(self) -> Mapping[int, float]:
+        """What files of convolutions take in ms, by the bytes of their weights, fewest first.
+
+        They show what weights cost that a cache has no room for.
+        """
+        return crowded_latencies_ms(self._column("kernel", "median_ms"))
+
+    @cached_property
+    def made_of_kernels(self) -> Mapping[str, tuple[KernelSpec, ...]]:
+        """Of measured networks that were given as files, their kernels, by key."""
+        rows = self._frame[self._frame["role"] == "network"]
+        parsed: dict[str, KernelSpec] = {}
+        found = {}
+        for key, ops in zip(rows["key"], rows["ops"], strict=True):
+            if not isinstance(ops, str) or not ops.startswith(f"{RUNTIME}/"):
+                continue
+            texts = ops.split()
+            try:
+                parsed |= {each: KernelSpec.parse(each) for each in set(texts) - parsed.keys()}
+            except InputError:
+                # Written by a version that knows more.
+                continue
+            found[str(key)] = tuple(parsed[each] for each in texts)
+        return found
+
     def _column(self, role: str, column: str) -> dict[str, float]:
         rows = self._frame[self._frame["role"] == role]
         return {
@@ -316,6 +349,8 @@ class LatencyTable:
             kinds.setdefault(spec.kind, []).append(value)
         if self.networks:
             kinds["(networks)"] = list(self.networks.values())
+        if self.kernels:
+            kinds["(kernels)"] = list(self.kernels.values())
         for kind, values in sorted(kinds.items()):
             figures = (min(values), statistics.median(values), max(values))
             table.add_row(kind, str(len(values)), *(f"{value:.4f} ms" for value in figures))

@@ -20,6 +20,11 @@ from devices.target import Target
 
 _TYPES = {"tensor(float)": "float32", "tensor(int8)": "int8", "tensor(uint8)": "uint8"}
 
+AS_IT_STANDS = "lutier-runs-as-it-stands"
+"""Metadata key of a file whose graph is the runtime's own work: it is loaded without optimising."""
+_TAIL = 256
+"""Bytes at the end of a file that its metadata are looked for in: they come after the graph."""
+
 
 @dataclass(frozen=True)
 class Provider:
@@ -89,39 +94,21 @@ class OnnxSession:
 
     def __init__(self, artifact: Artifact, target: Target, provider: Provider = _CPU) -> None:
         ort = ort_module()
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = target.threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        # Spinning threads of one loaded model would take cores from the model being timed.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        for entry, value in provider.config:
-            options.add_session_config_entry(entry, value)
-        options.log_severity_level = 4
         state = ort.capi.onnxruntime_pybind11_state
         # A node that fails with its input bound raises a plain RuntimeError.
         self._run_error = (state.Fail, state.InvalidArgument, state.RuntimeException, RuntimeError)
+        name = f"{artifact.path.name} ({artifact.key})"
         try:
             contents = artifact.path.read_bytes()
-            session = ort.InferenceSession(
-                contents,
-                options,
-                providers=[(provider.name, dict(provider.settings))],
-                # Without this, a provider that fails is replaced by the processor.
-                enable_fallback=0,
-            )
-        except (
-            OSError,
-            ValueError,
-            state.Fail,
-            state.InvalidProtobuf,
-            state.InvalidGraph,
-            state.InvalidArgument,
-            state.NotImplemented,
-            state.NoModel,
-            state.RuntimeException,
-        ) as error:
-            raise _unloadable(artifact, provider, error) from error
+        except OSError as error:
+            raise unloadable(name, provider, error) from error
+        as_it_stands = AS_IT_STANDS.encode() in contents[-_TAIL:]
+        session = open_session(
+            contents,
+            session_options(target, provider, optimise=not as_it_stands),
+            name=name,
+            provider=provider,
+        )
         if session.get_providers()[0] != provider.name:
             raise DeviceError(
                 f"{provider.name} of ONNX Runtime did not start",
@@ -130,7 +117,8 @@ class OnnxSession:
             )
         inputs = [(each.name, each.type) for each in session.get_inputs()]
         kinds = [_TYPES.get(kind, kind) for _, kind in inputs]
-        allowed = INPUT_TYPES[target.precision]
+        precision = "float32" if as_it_stands else target.precision
+        allowed = INPUT_TYPES[precision]
         if len(kinds) != 1 or kinds[0] not in allowed or not session.get_outputs():
             raise ArtifactError(
                 f"ONNX Runtime cannot time {artifact.path.name} ({artifact.key})",
@@ -144,7 +132,7 @@ class OnnxSession:
         self._binding: Any = session.io_binding()
         example: Any = (
             example_input(artifact.input_shape)
-            if target.precision == "float32"
+            if precision == "float32"
             else example_bytes(artifact.input_shape, kinds[0])
         )
         self._input = ort.OrtValue.ortvalue_from_numpy(example, provider.place, provider.index)
@@ -152,7 +140,7 @@ class OnnxSession:
         self._binding.bind_output(self._output_name, provider.place, provider.index)
         self._key = artifact.key
         self._waits = provider.place != "cpu"
-        self._is_quantised = target.precision == "int8"
+        self._is_quantised = precision == "int8"
 
     def time_ms(self, *, warmup: int, runs: int) -> list[float]:
         """Latencies; as in :meth:`devices.base.LoadedModel.time_ms`."""
@@ -201,16 +189,76 @@ class OnnxSession:
         self._session = None
 
 
-def _unloadable(artifact: Artifact, provider: Provider, error: Exception) -> ArtifactError:
+def session_options(target: Target, provider: Provider = _CPU, *, optimise: bool = True) -> Any:
+    """How a model is run on a target.
+
+    Args:
+        target: threads are taken from it.
+        provider: what runs the nodes.
+        optimise: whether the runtime may change the graph.
+    """
+    ort = ort_module()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = target.threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    # Spinning threads of one loaded model would take cores from the model being timed.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    for entry, value in provider.config:
+        options.add_session_config_entry(entry, value)
+    if not optimise:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    return options
+
+
+def open_session(contents: bytes, options: Any, *, name: str, provider: Provider = _CPU) -> Any:
+    """A session of a model.
+
+    Args:
+        contents: of the file.
+        options: from :func:`session_options`.
+        name: what errors call it.
+        provider: what runs the nodes.
+
+    Raises:
+        ArtifactError: the model cannot be loaded, or not by this provider alone.
+    """
+    ort = ort_module()
+    state = ort.capi.onnxruntime_pybind11_state
+    try:
+        return ort.InferenceSession(
+            contents,
+            options,
+            providers=[(provider.name, dict(provider.settings))],
+            # Without this, a provider that fails is replaced by the processor.
+            enable_fallback=0,
+        )
+    except (
+        OSError,
+        ValueError,
+        state.Fail,
+        state.InvalidProtobuf,
+        state.InvalidGraph,
+        state.InvalidArgument,
+        state.NotImplemented,
+        state.NoModel,
+        state.RuntimeException,
+    ) as error:
+        raise unloadable(name, provider, error) from error
+
+
+def unloadable(name: str, provider: Provider, error: Exception) -> ArtifactError:
+    """The error of a model that does not load, in one line."""
     first_line = str(error).strip().partition("\n")[0][:300]
     if "fallback to CPU" in first_line:
         return ArtifactError(
-            f"{provider.name} cannot run all nodes of {artifact.path.name} ({artifact.key})",
+            f"{provider.name} cannot run all nodes of {name}",
             first_line,
             "the runtime torch, which runs everything on the GPU",
         )
     return ArtifactError(
-        f"ONNX Runtime cannot load {artifact.path.name} ({artifact.key})",
+        f"ONNX Runtime cannot load {name}",
         first_line,
         "check that the file is a whole, valid .onnx model",
     )

@@ -14,6 +14,7 @@ from lutier.cli.devices import devices
 from lutier.cli.doctor import doctor
 from lutier.cli.export import export
 from lutier.cli.fit import fit
+from lutier.cli.predict import predict
 from lutier.cli.profiling import profile
 from lutier.cli.search import search
 from lutier.cli.table import table
@@ -42,7 +43,19 @@ def cli(debug: bool) -> None:
     """
 
 
-for _command in (devices, doctor, profile, table, fit, transfer, search, verify, export, demo):
+for _command in (
+    devices,
+    doctor,
+    profile,
+    table,
+    fit,
+    predict,
+    transfer,
+    search,
+    verify,
+    export,
+    demo,
+):
     cli.add_command(_command)
 
 

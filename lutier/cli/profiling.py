@@ -70,6 +70,14 @@ if TYPE_CHECKING:
 )
 @click.option("--op", "op_keys", multiple=True, metavar="KEY", help="Measure this op. Repeatable.")
 @click.option(
+    "--model",
+    "model_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE.onnx",
+    help="Measure this network and its kernels, for lutier predict. Repeatable.",
+)
+@click.option(
     "--networks",
     type=click.IntRange(min=0),
     help="Whole networks to measure among the ops, to calibrate and test with, beside those that"
@@ -103,6 +111,7 @@ def profile(
     cores: str | None,
     space_name: str | None,
     op_keys: tuple[str, ...],
+    model_files: tuple[Path, ...],
     networks: int | None,
     max_rounds: int | None,
     time_limit: float | None,
@@ -125,9 +134,9 @@ def profile(
     from lutier.opening import named_device
     from lutier.settings import load_settings
 
-    if not space_name and not op_keys:
+    if not space_name and not op_keys and not model_files:
         raise InputError(
-            "nothing to measure", "neither a space nor an op was named", "--space SPACE"
+            "nothing to measure", "neither a space nor an op or file was named", "--space SPACE"
         )
     settings = load_settings(
         {
@@ -148,11 +157,20 @@ def profile(
         named_device(device), runtime, {"threads": threads, "batch": batch, **options}
     )
     if dry_run:
-        _dry_run(settings, target, space_name, op_keys, retry_failed=retry_failed, as_json=as_json)
+        jobs = _jobs(settings, space_name, op_keys)
+        _dry_run(
+            settings,
+            target,
+            jobs,
+            space_name,
+            model_files,
+            retry_failed=retry_failed,
+            as_json=as_json,
+        )
         return
     start = time.monotonic()
     result, table = run_profile(
-        settings, target, space_name, op_keys, retry_failed=retry_failed, quiet=as_json
+        settings, target, space_name, op_keys, model_files, retry_failed=retry_failed, quiet=as_json
     )
     seconds = time.monotonic() - start
     report = _report(settings, result, table, space_name, seconds)
@@ -168,22 +186,24 @@ def profile(
 def _dry_run(
     settings: Settings,
     target: Target,
+    jobs: list[Job],
     space_name: str | None,
-    op_keys: tuple[str, ...],
+    model_files: tuple[Path, ...],
     *,
     retry_failed: bool,
     as_json: bool,
 ) -> None:
     from lutier.estimate import estimate
+    from lutier.network_files import model_jobs
     from lutier.opening import open_measured
     from lutier.storage import open_store
     from lutier.terminal import duration, out, print_json
     from profiler.plan import make_plan
 
-    jobs = _jobs(settings, space_name, op_keys)
     protocol = settings.protocol(target)
     with open_measured(settings, target) as device, open_store(settings) as store:
         environment = device.environment(target)
+        jobs = [*jobs, *model_jobs(model_files, device, target)]
         plan = make_plan(jobs, store, target, environment, protocol, retry_failed=retry_failed)
         ops = len({job.key for job in jobs if job.role == "op"})
         found = estimate(plan, ops, device, target, protocol)
@@ -210,16 +230,18 @@ def run_profile(
     target: Target,
     space_name: str | None,
     op_keys: tuple[str, ...] = (),
+    model_files: tuple[Path, ...] = (),
     *,
     retry_failed: bool = False,
     quiet: bool = False,
 ) -> tuple[ProfileResult, LatencyTable | None]:
-    """Measure what the store lacks of a space's ops and networks, and of single ops.
+    """Measure what the store lacks of a space's ops and networks, of single ops, and of files.
 
     Returns:
         What was done, and the table as it is now (``None`` where nothing could be measured).
     """
     from devices.errors import DeviceError
+    from lutier.network_files import model_jobs
     from lutier.opening import open_measured
     from lutier.progress import ProfileBar
     from lutier.storage import open_store
@@ -231,6 +253,7 @@ def run_profile(
     protocol = settings.protocol(target)
     with open_measured(settings, target) as device, open_store(settings) as store:
         environment = device.environment(target)
+        jobs += model_jobs(model_files, device, target)
         with ProfileBar(protocol, quiet=quiet) as bar:
             try:
                 result = run(
@@ -318,14 +341,17 @@ def _report(
         "measured": len(result.measured),
         "failed": len(result.failed),
         "failures": result.failed,
-        "split_half_error": table.split_half_error if table else unknown,
-        "split_half_error_ops": table.split_half_error_of("op") if table else unknown,
-        "split_half_error_networks": table.split_half_error_of("network") if table else unknown,
-        "trustworthy": table.is_trustworthy if table else False,
-        "findings": dict(table.findings) if table else {},
-        "doubtful": table.doubtful if table else unknown,
-        "table_ops": len(table) if table else 0,
-        "table_networks": len(table.networks) if table else 0,
+        "split_half_error": table.split_half_error if table is not None else unknown,
+        "split_half_error_ops": table.split_half_error_of("op") if table is not None else unknown,
+        "split_half_error_networks": table.split_half_error_of("network")
+        if table is not None
+        else unknown,
+        "trustworthy": table.is_trustworthy if table is not None else False,
+        "findings": dict(table.findings) if table is not None else {},
+        "doubtful": table.doubtful if table is not None else unknown,
+        "table_ops": len(table) if table is not None else 0,
+        "table_kernels": len(table.kernels) if table is not None else 0,
+        "table_networks": len(table.networks) if table is not None else 0,
         "environment": result.environment.to_dict(),
         "environment_id": result.environment.id,
         "seconds": round(seconds, 2),
@@ -348,14 +374,15 @@ def _print(result: ProfileResult, report: dict[str, Any]) -> None:
         out.print(f"nothing to measure: all {report['planned']} are stored already")
     out.print(
         f"latency table of {report['target']}: {report['table_ops']} ops,"
-        f" {report['table_networks']} networks, split-half error"
+        f" {report['table_kernels']} kernels, {report['table_networks']} networks, split-half error"
         f" {percent(report['split_half_error'])} (ops {percent(report['split_half_error_ops'])},"
         f" networks {percent(report['split_half_error_networks'])})"
     )
     if report["findings"]:
         out.print(f"doubtful: {describe_findings(report['findings'])}", markup=False)
     if not result.failed:
-        out.print(f"next: lutier fit --target '{report['target']}'", markup=False)
+        command = "fit" if report["table_ops"] else "predict FILE.onnx"
+        out.print(f"next: lutier {command} --target '{report['target']}'", markup=False)
 
 
 def describe_findings(findings: Mapping[str, int]) -> str:

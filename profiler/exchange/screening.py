@@ -12,6 +12,9 @@ from devices.errors import InputError
 from profiler.exchange.figures import count_of, in_ms, latency_ms_of, number_of, shorten
 from profiler.exchange.reading import Entry, Reading
 from profiler.exchange.report import Listed
+from profiler.kernels import KernelSpec
+from profiler.kernels.files import is_shared
+from profiler.kernels.spec import RUNTIME
 from profiler.ops import OpSpec
 from profiler.quality import SOUND
 from profiler.storage.portable import PortableRow, PortableVisit
@@ -97,8 +100,10 @@ def _key(entry: Entry) -> str:
         if not key or len(key) > _KEY_LIMIT or not key.isprintable():
             raise InputError("no name that a network can have")
         return key
+    if entry.role == "kernel":
+        return key if is_shared(key) else KernelSpec.parse(key).key
     if entry.role != "op":
-        raise InputError(f"role {entry.role!r}", "must be op, network, carrier or call")
+        raise InputError(f"role {entry.role!r}", "must be op, network, carrier, call or kernel")
     spec = OpSpec.parse(key)
     if spec.is_free:
         raise InputError("a network has no node for it, so that it has no latency")
@@ -195,6 +200,8 @@ def _ops(details: Mapping[str, Any]) -> str | None:
     if not isinstance(value, str) or len(value) > _OPS_LIMIT:
         raise InputError("ops: not keys of ops")
     try:
+        if value.startswith(f"{RUNTIME}/"):
+            return " ".join(KernelSpec.parse(key).key for key in value.split())
         return " ".join(OpSpec.parse(key).key for key in value.split())
     except InputError as error:
         raise InputError(f"ops: {error.what}") from error

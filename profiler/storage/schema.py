@@ -5,8 +5,9 @@ are committed one by one while it is being measured; when the protocol is satisf
 filled in. Both are facts, so is a failure; nothing is ever overwritten by a guess.
 
 Roles: ``op``; ``network``; ``carrier``, a network that ops are measured beside; ``call``, the
-smallest model there is, which shows what a call of the runtime costs. ``ops`` are the keys of the
-ops that a network is made of, joined by spaces.
+smallest model there is, which shows what a call of the runtime costs; ``kernel``, a node of a
+runtime's own graph, or the file without any (:mod:`profiler.kernels`). ``ops`` are the keys of the
+ops, or kernels, that a network is made of, joined by spaces.
 
 Workers and claims are no facts: they say who is measuring what just now, and are gone afterwards.
 """

@@ -8,7 +8,10 @@ import pytest
 
 from lutier.cli.main import cli, main
 
-COMMANDS = ["demo", "devices", "doctor", "export", "fit", "profile", "search", "table", "verify"]
+COMMANDS = [
+    *("demo", "devices", "doctor", "export", "fit", "predict", "profile", "search", "table"),
+    *("transfer", "verify"),
+]
 TARGET = "cpu/onnxruntime?threads=1"
 
 

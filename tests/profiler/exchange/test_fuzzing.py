@@ -118,7 +118,7 @@ def attempt(file_format: str, data: bytes) -> None:
     LatencyTable.from_rows("a/b", HERE, table.screened.rows).to_dict()
     for row in table.screened.rows:
         assert 0 < row.median_ms < float("inf")
-        assert row.role in ("op", "network", "carrier", "call")
+        assert row.role in ("op", "network", "carrier", "call", "kernel")
         assert row.role != "op" or OpSpec.parse(row.key).key == row.key
         assert row.nominal_ms is None or 0 < row.nominal_ms < float("inf")
         assert row.exponent is None or 0 <= row.exponent < float("inf")
@@ -270,7 +270,7 @@ nearly_right = st.lists(
     st.fixed_dictionaries(
         {"key": st.sampled_from(KEYS) | key_texts, "median_ms": st.floats(1e-6, 1e6) | cells},
         optional={
-            "role": st.sampled_from(["op", "network", "carrier", "call", "", "layer"]),
+            "role": st.sampled_from(["op", "network", "carrier", "call", "kernel", "", "layer"]),
             "ci_low_ms": st.floats(0, 1e6) | cells,
             "ci_high_ms": st.floats(0, 1e6) | cells,
             "visits": st.integers(-1, 50) | cells,

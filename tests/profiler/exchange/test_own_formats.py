@@ -211,7 +211,7 @@ def test_what_is_no_op_may_have_any_name(role: str, target: Target) -> None:
 def test_a_role_that_is_not_known_is_unmapped(target: Target) -> None:
     source = text_of("key,role,median_ms", "net:1,layer,1.5")
     (unmapped,) = read_table(source, "csv", target=target).report.unmapped
-    assert unmapped.reason == "role 'layer': must be op, network, carrier or call"
+    assert unmapped.reason == "role 'layer': must be op, network, carrier, call or kernel"
 
 
 def test_a_table_that_others_wrote_needs_two_columns(target: Target) -> None:
@@ -366,3 +366,15 @@ def test_parquet_of_another_shape_is_refused_with_its_columns(target: Target) ->
 def test_a_file_that_names_no_target_needs_one() -> None:
     with pytest.raises(InputError, match="does not say what was measured on"):
         read_table(text_of("key,median_ms", "linear/64/out=10,1"), "csv")
+
+
+def test_kernels_and_the_networks_made_of_them_travel(target: Target) -> None:
+    relu = "onnxruntime/onnx:Relu:14/1x8x4x4>1x8x4x4/"
+    lines = ["onnxruntime/call,kernel,0.002,", f"{relu},kernel,0.018,"]
+    lines += [f'file/net#1,network,0.5,"{relu} {relu}"', "onnxruntime/nothing,kernel,0.1,"]
+    back = read_table(text_of("key,role,median_ms,ops", *lines), "csv", target=target)
+    taken = {row.key: row for row in back.screened.rows}
+    assert set(taken) == {"onnxruntime/call", relu, "file/net#1"}
+    assert taken["file/net#1"].ops == f"{relu} {relu}"
+    (unmapped,) = back.report.unmapped
+    assert "is not a kernel" in unmapped.reason

@@ -1,0 +1,189 @@
+"""Networks that are given as files: what they are made of, and how long they will take."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from devices.base import Device, GraphDevice
+from devices.errors import InputError, MissingTableError
+from devices.target import Target
+from latency_models.kernel_model import KernelModel, NetworkPrediction
+from lutier.modelling import find_model
+from lutier.results import RESULT_FILE, read_result
+from lutier.settings import Settings
+from profiler.jobs import Job
+from profiler.kernels import KernelSpec
+from profiler.kernels.graph import Kernel, take_apart
+from profiler.kernels.jobs import file_job, kernel_jobs
+from profiler.kernels.network_file import NetworkFile, read_network_file
+from profiler.storage.database import MeasurementStore
+from profiler.table import LatencyTable
+
+ONNX, TFLITE, RESULT = ".onnx", ".tflite", ".json"
+
+
+@dataclass(frozen=True)
+class PredictedFile:
+    """What a file is predicted to take.
+
+    Attributes:
+        path: as it was given.
+        latency_ms: of the whole network; less than that where it is not complete.
+        by_kernels: kernel by kernel; None for an architecture of a search space.
+        measured_share: share of the time that comes from measured ops or kernels.
+        regressed_share: share of it that comes from regressors.
+        measured_ms: of the same file, where the table has it.
+    """
+
+    path: Path
+    latency_ms: float
+    by_kernels: NetworkPrediction | None
+    measured_share: float
+    regressed_share: float
+    measured_ms: float | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every kernel has a price."""
+        return self.by_kernels is None or self.by_kernels.is_complete
+
+
+def graph_device(device: Device, target: Target) -> GraphDevice:
+    """The device, if networks can be taken apart on it.
+
+    Raises:
+        InputError: they cannot.
+    """
+    here = target.runtime == "onnxruntime" and target.device == "cpu"
+    if not here or not isinstance(device, GraphDevice):
+        raise InputError(
+            f"networks in files cannot be taken apart on {target}",
+            "only ONNX Runtime on this machine's CPU shows what it makes of a network",
+            "cpu/onnxruntime?threads=1",
+        )
+    if target.precision != "float32":
+        raise InputError(
+            f"networks in files are not quantised for {target}",
+            "they are measured as they are",
+            "the quantised file, and a target without a precision",
+        )
+    return device
+
+
+def open_network(
+    path: Path, device: GraphDevice, target: Target
+) -> tuple[NetworkFile, list[Kernel]]:
+    """Read an ONNX file and take it apart.
+
+    Raises:
+        InputError: no such file, a file of another format, or a batch that is not the target's.
+        ArtifactError: a file that cannot be used.
+    """
+    if path.suffix.lower() != ONNX:
+        raise InputError(
+            f"{path} is no {ONNX} file by its name", f"{target.runtime} loads ONNX files"
+        )
+    network = read_network_file(path)
+    for name, shape in network.inputs.items():
+        if shape and shape[0] != target.batch:
+            raise InputError(
+                f"{path} takes batches of {shape[0]}",
+                f"its input {name[:80]} is of shape {'x'.join(map(str, shape))}, and the target"
+                f" {target} has batch {target.batch}",
+                f"a target with batch={shape[0]}",
+            )
+    return network, take_apart(network, device, target)
+
+
+def model_jobs(paths: Sequence[Path], device: Device, target: Target) -> list[Job]:
+    """The jobs of measuring networks in files, and the kernels that they are made of.
+
+    Raises:
+        InputError: as :func:`open_network`; no kernel at all can be cut out.
+    """
+    if not paths:
+        return []
+    jobs: list[Job] = []
+    specs: dict[KernelSpec, None] = {}
+    shows = graph_device(device, target)
+    for path in paths:
+        network, kernels = open_network(path, shows, target)
+        known = [kernel.spec for kernel in kernels if kernel.spec is not None]
+        specs |= dict.fromkeys(known)
+        # A network with kernels that cannot be cut out calibrates nothing.
+        jobs.append(file_job(network, known if len(known) == len(kernels) else ()))
+    return [*jobs, *kernel_jobs(specs)]
+
+
+def table_of_kernels(
+    store: MeasurementStore, target: Target, paths: Iterable[Path]
+) -> LatencyTable:
+    """The table of a target.
+
+    Raises:
+        MissingTableError: there is none, with the command that measures these files.
+    """
+    try:
+        return LatencyTable.load(store, target)
+    except MissingTableError as error:
+        raise MissingTableError(error.what, error.why, measuring(target, paths)) from error
+
+
+def measuring(target: Target, paths: Iterable[Path]) -> str:
+    """The command that measures what files need."""
+    files = " ".join(f"--model {shlex.quote(str(path))}" for path in paths)
+    return f"lutier profile {target.flags} {files}"
+
+
+def predict_file(
+    path: Path, device: Device, target: Target, model: KernelModel, table: LatencyTable
+) -> PredictedFile:
+    """Predict a network in an ONNX file.
+
+    Raises:
+        InputError: as :func:`open_network`.
+    """
+    network, kernels = open_network(path, graph_device(device, target), target)
+    found = model.predict(kernels)
+    return PredictedFile(
+        path,
+        found.latency_ms,
+        found,
+        found.share("measured"),
+        found.share("regressed"),
+        table.networks.get(network.key),
+    )
+
+
+def predict_result(
+    path: Path, settings: Settings, target: Target, table: LatencyTable
+) -> PredictedFile:
+    """Predict the network that a search found, by the model of its space.
+
+    Args:
+        path: a ``result.json``, or the folder it lies in.
+        settings: where models are.
+        target: what to predict for.
+        table: of that target.
+
+    Raises:
+        InputError: no such file, or no result.
+        MissingModelError: no model was fitted to the space of the network.
+        MissingEntryError: an op that was neither measured nor can be regressed.
+    """
+    file = path / RESULT_FILE if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(f"no file {file}")
+    result = read_result(file)
+    space = result.load_space()
+    model, _ = find_model(settings, table, target, space.name)
+    ops = [op for op in space.ops(result.load_architecture()) if not op.is_free]
+    latency_ms = float(model.predict_ms([ops])[0])
+    prices_ms = model.op_model.predict_ms(ops)
+    measured = sum(ms for op, ms in zip(ops, prices_ms.tolist(), strict=True) if op in table)
+    share = measured / float(prices_ms.sum())
+    measured_ms = table.networks.get(result.architecture)
+    return PredictedFile(path, latency_ms, None, share, 1 - share, measured_ms)

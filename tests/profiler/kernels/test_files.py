@@ -1,0 +1,41 @@
+"""What the latencies of files say of the kernels in them."""
+
+from __future__ import annotations
+
+import pytest
+
+from profiler.kernels.files import (
+    CALL,
+    crowded_key,
+    crowded_latencies_ms,
+    is_shared,
+    kernel_latencies_ms,
+)
+from profiler.kernels.spec import KernelSpec
+
+RELU = KernelSpec.parse("onnxruntime/onnx:Relu:14/1x8x4x4>1x8x4x4/")
+
+
+def test_a_kernel_takes_its_share_of_a_file_without_the_call() -> None:
+    found = kernel_latencies_ms({CALL: 0.002, RELU.key: 0.018, "onnxruntime/other": 1.0})
+    assert found == {RELU: pytest.approx(0.002)}
+
+
+def test_a_kernel_costs_something_whatever_the_call_is_said_to_cost() -> None:
+    assert kernel_latencies_ms({CALL: 0.02, RELU.key: 0.016})[RELU] == pytest.approx(0.0002)
+    assert kernel_latencies_ms({RELU.key: 0.016})[RELU] == pytest.approx(0.002)
+
+
+def test_files_of_convolutions_are_told_by_their_bytes() -> None:
+    files = {CALL: 0.5, crowded_key(300): 3.5, crowded_key(100): 1.5, RELU.key: 1.0}
+    assert crowded_latencies_ms(files) == {100: 1.0, 300: 3.0}
+    assert list(crowded_latencies_ms(files)) == [100, 300]
+
+
+@pytest.mark.parametrize(
+    "key", ["onnxruntime/weights=", "onnxruntime/weights=-1", "call", RELU.key]
+)
+def test_other_keys_are_not_shared(key: str) -> None:
+    assert not is_shared(key)
+    assert is_shared(CALL)
+    assert is_shared(crowded_key(7))
