@@ -22,7 +22,7 @@ from profiler.kernels.network_file import NetworkFile, read_network_file
 from profiler.storage.database import MeasurementStore
 from profiler.table import LatencyTable
 
-ONNX, TFLITE, RESULT = ".onnx", ".tflite", ".json"
+ONNX = ".onnx"
 
 
 @dataclass(frozen=True)

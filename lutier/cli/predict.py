@@ -88,8 +88,10 @@ def predict(
 def _predict_all(
     settings: Settings, target: Target, files: Sequence[Path], *, quiet: bool
 ) -> tuple[LatencyTable, list[PredictedFile]]:
+    from contextlib import nullcontext
+
     from latency_models.kernel_model import KernelModel
-    from lutier.network_files import predict_file, predict_result, table_of_kernels
+    from lutier.network_files import ONNX, predict_file, predict_result, table_of_kernels
     from lutier.opening import open_measured
     from lutier.progress import Bar
     from lutier.storage import open_store
@@ -99,11 +101,13 @@ def _predict_all(
     with open_store(settings) as store:
         table = table_of_kernels(store, target, files)
     model = KernelModel.fit(table, settings.seed)
+    # What a search found is priced without the device: a phone need not be attached.
+    is_opened = any(path.suffix.lower() == ONNX for path in files)
     with (
-        open_measured(settings, target) as device,
+        open_measured(settings, target) if is_opened else nullcontext() as device,
         Bar("predicting", len(files), quiet=quiet) as bar,
     ):
-        if device.environment(target).id != table.environment_id:
+        if device is not None and device.environment(target).id != table.environment_id:
             err.print(
                 "warning: the table was measured in another environment than this one"
                 f" ({table.environment_id})",
@@ -111,7 +115,7 @@ def _predict_all(
                 markup=False,
             )
         for done, path in enumerate(files, start=1):
-            if path.suffix.lower() == ".onnx":
+            if device is not None and path.suffix.lower() == ONNX:
                 found.append(predict_file(path, device, target, model, table))
             else:
                 found.append(predict_result(path, settings, target, table))
