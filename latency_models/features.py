@@ -43,8 +43,9 @@ class Feature:
             all of them, a Gaussian process on 198 measured blocks did worse on held-out shapes.
         is_part: an amount of work or of memory that adds to the latency, if anything.
         is_size: more of it is never less work, all else alike.
-        is_tile: how much of the last vector register or tile of channels is idle. It has no range:
-            what is idle between two measured numbers of channels is no extrapolation.
+        is_tile: how sizes fit registers and caches: how much of the last vector of channels is
+            idle, how rows are aligned. It has no range: what lies between two measured sizes is
+            no extrapolation.
     """
 
     name: str
@@ -84,6 +85,15 @@ def _tiles(name: str, channels: Callable[[OpSpec], float]) -> Iterable[Feature]:
         )
 
 
+def _alignment(spec: OpSpec) -> float:
+    """The largest power of two that divides the input's width.
+
+    Rows that lie a multiple of a memory page apart compete for the same places in a cache.
+    """
+    width = spec.input_shape[2]
+    return float(width & -width)
+
+
 def _shape_features(rank: int, output_rank: int) -> Iterable[Feature]:
     yield Feature("input_values", "1", _volume(False), is_part=True)
     yield Feature("output_values", "1", _volume(True), is_part=True)
@@ -96,6 +106,8 @@ def _shape_features(rank: int, output_rank: int) -> Iterable[Feature]:
         yield Feature("input_positions", "pixel", _positions, is_predictor=True, is_size=True)
     else:
         yield Feature("input_features", "1", _axis(0, False), is_predictor=True, is_size=True)
+    if rank == 3:
+        yield Feature("width_alignment", "pixel", _alignment, is_predictor=True, is_tile=True)
     if output_rank == 3:
         yield Feature("output_channels", "1", _axis(0, True), is_predictor=True, is_size=True)
         yield Feature("output_height", "pixel", _axis(1, True))

@@ -56,6 +56,8 @@ class Request:
         folder: for the result, and for what an interrupted search goes on from.
         train_epochs: passes over the training split for the networks that are trained from scratch.
         quiet: no progress.
+        confidence: probability with which a network chosen by its prediction is to be within the
+            budget; ``None`` takes the prediction as it is.
     """
 
     target: Target
@@ -66,6 +68,7 @@ class Request:
     folder: Path
     train_epochs: int
     quiet: bool = False
+    confidence: float | None = None
 
 
 class Bench:
@@ -79,6 +82,7 @@ class Bench:
     Raises:
         MissingError: no table, no model, or an op that neither can price.
         BudgetError: not even the fastest network is within the budget.
+        UntrustworthyError: a confidence that too few measured networks tell of.
         DatasetError: data that the space cannot be trained on.
     """
 
@@ -89,9 +93,12 @@ class Bench:
         self.table: LatencyTable = load_table(settings, request.target)
         found = find_model(settings, self.table, request.target, self.space.name)
         self.model, self.metadata = found
-        self.matrix = LatencyMatrix.from_model(self.space, self.model.near(request.budget_ms))
+        self.asked_ms = request.budget_ms
+        if request.confidence is not None:
+            self.asked_ms /= self.model.errors.upper_factor(request.confidence)
+        self.matrix = LatencyMatrix.from_model(self.space, self.model.near(self.asked_ms))
         self.regressed = [op.key for op in self.space.all_ops() if op not in self.table]
-        self.matrix.check_budget(request.budget_ms)
+        self.matrix.check_budget(self.asked_ms)
         self.data: DataSource = open_data(request.data, self.space.input_shape, request.seed)
         check_data(self.data, self.space.input_shape, self.space.classes)
         self.protocol = settings.protocol(request.target)
@@ -188,6 +195,8 @@ class Bench:
             details={
                 **details,
                 "training": asdict(self.train_config),
+                "confidence": request.confidence,
+                "asked_ms": self.asked_ms,
                 "table_digest": self.table.digest,
                 "regressed_ops": self.regressed,
                 "model": {
@@ -215,12 +224,12 @@ def search_proxyless(settings: Settings, request: Request, config: ProxylessConf
                 bench.space,
                 bench.matrix,
                 bench.data,
-                request.budget_ms,
+                bench.asked_ms,
                 config,
                 checkpoint=request.folder / "checkpoint.pt",
                 on_progress=_show_epoch(bar),
             )
-        asked_ms = request.budget_ms
+        asked_ms = bench.asked_ms
         rounds = []
         for attempt in range(1, MAX_ATTEMPTS + 1):
             with Bar("measuring candidates", 1, quiet=request.quiet):
@@ -282,7 +291,7 @@ def search_knas(settings: Settings, request: Request, config: KnasConfig) -> Sea
                 bench.space,
                 bench.matrix,
                 bench.data,
-                request.budget_ms,
+                bench.asked_ms,
                 config,
                 admit=bench.measure,
                 checkpoint=request.folder / "finalists",

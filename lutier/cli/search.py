@@ -46,6 +46,12 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
             "--budget", required=True, metavar="TIME", help="Latency budget, e.g. 1.5ms or 800us."
         ),
         click.option(
+            "--confidence",
+            type=click.FloatRange(0, 1, min_open=True, max_open=True),
+            metavar="P",
+            help="Predict so that the budget holds with this probability, e.g. 0.9.",
+        ),
+        click.option(
             "--out",
             "folder",
             required=True,
@@ -137,6 +143,7 @@ def _request(
     space_name: str,
     data: str,
     budget: str,
+    confidence: float | None,
     folder: Path,
     train_epochs: int,
     seed: int | None,
@@ -160,6 +167,7 @@ def _request(
         folder=folder,
         train_epochs=train_epochs,
         quiet=as_json,
+        confidence=confidence,
     )
     return settings, request
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from devices.environment import Environment
+from devices.errors import UntrustworthyError
 from devices.replay import ReplayDevice, write_recording
 from devices.target import Target
 from lutier.cli.profiling import run_profile
@@ -73,3 +75,28 @@ def test_a_table_that_has_grown_since_the_fit_is_said(
     run_profile(more, request_.target, SPACE.name, quiet=True)
     (line,) = warnings(settings, request_)
     assert "lutier fit" in line
+
+
+def test_a_budget_that_is_to_hold_with_a_probability_is_asked_for_with_a_margin(
+    settings: Settings, request_: Request
+) -> None:
+    with ReplayDevice(request_.target.device.partition(":")[2]) as device:
+        plain = Bench(settings, request_, device)
+        sure, surer = (
+            Bench(settings, replace(request_, confidence=confidence), device)
+            for confidence in (0.8, 0.95)
+        )
+    assert plain.asked_ms == request_.budget_ms
+    assert surer.asked_ms <= sure.asked_ms
+    factor = sure.model.errors.upper_factor(0.8)
+    assert sure.asked_ms == pytest.approx(request_.budget_ms / factor)
+
+
+def test_more_confidence_than_was_measured_is_refused(
+    settings: Settings, request_: Request
+) -> None:
+    with (
+        ReplayDevice(request_.target.device.partition(":")[2]) as device,
+        pytest.raises(UntrustworthyError, match="samples only, 999 are needed"),
+    ):
+        Bench(settings, replace(request_, confidence=0.999), device)
