@@ -9,13 +9,16 @@ from .fit import NetworkSample as NetworkSample
 from .fit import fit_latency_model as fit_latency_model
 from .lookup import LookupModel as LookupModel
 from .network import SumModel as SumModel
+from .op_transfer import OpTransfer as OpTransfer
 from .persist import load_model as load_model
 from .persist import save_model as save_model
 from .regressors import OpRegressors as OpRegressors
+from .transfer import DeviceTransfer as DeviceTransfer
 
 __all__ = [
     "AdditiveLatencyModel",
     "CompositeModel",
+    "DeviceTransfer",
     "Evaluation",
     "FittedModel",
     "LookupModel",
@@ -23,6 +26,7 @@ __all__ = [
     "NetworkSample",
     "OpLatencyModel",
     "OpRegressors",
+    "OpTransfer",
     "SumModel",
     "evaluate",
     "fit_latency_model",

@@ -104,14 +104,14 @@ def shared_part(centred: FloatArray, factors: int) -> FloatArray:
 
     Args:
         centred: relative latencies with column means of 0, shape ``(rows, devices)``.
-        factors: how many at the most; no more than half of the other devices.
+        factors: how many.
 
     Returns:
-        The same shape; unchanged for fewer than three devices.
+        The same shape; unchanged for fewer than three devices, or fewer than two a factor: so few
+        would lose ways in which they do differ.
     """
     devices = centred.shape[1]
-    factors = min(factors, (devices - 1) // 2)
-    if factors < 1:
+    if devices < max(2 * factors, 3):
         return centred
     scale = np.maximum(centred.std(axis=0), _TINY)
     standard = centred / scale
