@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -22,7 +24,18 @@ Rows = npt.NDArray[np.int64]
 
 _MAX_ITERATIONS = 100
 # The limit is a setting of the whole process: two fits that overlapped would restore each other's.
-_ONE_BLAS_THREAD = threading.Lock()
+_ONE_THREAD = threading.RLock()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Fit on one thread.
+
+    A library that spreads products of small matrices, or small trees, over threads takes many
+    times longer for it where cores are shared, and adds up in another order on another machine.
+    """
+    with _ONE_THREAD, threadpool_limits(limits=1):
+        yield
 
 
 class LatencyRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
@@ -89,9 +102,7 @@ class LatencyRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] # s
         random = check_random_state(self.random_state)
         rows = _draw(np.arange(len(x)), self.max_rows, random)
         self.n_rows_ = len(rows)
-        # A BLAS that spreads products of small matrices over threads takes several times longer
-        # for it where cores are shared, and adds up in another order on another machine.
-        with _ONE_BLAS_THREAD, threadpool_limits(limits=1, user_api="blas"):
+        with one_thread():
             self.scaler_ = StandardScaler().fit(log_scale(x[rows]))
             inputs = self.scaler_.transform(log_scale(x[rows]))
             target = np.log(latencies[rows])

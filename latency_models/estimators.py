@@ -12,7 +12,7 @@ from sklearn.linear_model import Ridge
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from latency_models.base import FloatArray
-from latency_models.estimator import LatencyRegressor, log_scale
+from latency_models.estimator import LatencyRegressor, log_scale, one_thread
 
 
 class LogRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
@@ -40,14 +40,16 @@ class LogRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklea
         """Fit to latencies, all positive; arguments and errors as for :class:`LatencyRegressor`."""
         x, latencies = _checked(self, X, y)
         chosen = Ridge(alpha=1e-3) if self.estimator is None else self.estimator
-        self.estimator_ = clone(chosen).fit(log_scale(x), np.log(latencies))
+        with one_thread():
+            self.estimator_ = clone(chosen).fit(log_scale(x), np.log(latencies))
         return self
 
     def predict(self, X: npt.ArrayLike) -> FloatArray:  # noqa: N803
         """Latency of each row, positive, shape ``(n,)``."""
         check_is_fitted(self)
         x = validate_data(self, X, reset=False, dtype=np.float64)
-        predicted: FloatArray = np.exp(self.estimator_.predict(log_scale(x)))
+        with one_thread():
+            predicted: FloatArray = np.exp(self.estimator_.predict(log_scale(x)))
         return predicted
 
 

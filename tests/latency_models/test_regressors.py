@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 
 from devices.errors import InputError, MissingEntryError
 from latency_models.base import OpLatencyModel
-from latency_models.regressors import OpRegressors
+from latency_models.regressors import KindRegressor, OpRegressors
+from latency_models.selection import OpData
 from profiler.ops import OpSpec
 
 if TYPE_CHECKING:
@@ -110,3 +112,48 @@ def test_is_an_op_latency_model_even_of_nothing() -> None:
     regressors = OpRegressors.fit([], [])
     assert isinstance(regressors, OpLatencyModel)
     assert regressors.predict_ms([]).shape == (0,)
+
+
+def test_latencies_that_are_all_equal_are_predicted_as_they_are(blocks: list[OpSpec]) -> None:
+    known = [spec for i, spec in enumerate(blocks) if i % 4]
+    regressors = OpRegressors.fit(known, [0.5] * len(known))
+    np.testing.assert_allclose(regressors.predict_ms(blocks[::4]), 0.5, rtol=0.02)
+
+
+def test_one_row_is_no_regressor_and_says_so(few_blocks: list[OpSpec]) -> None:
+    regressors = OpRegressors.fit(few_blocks[:1], [1.0])
+    with pytest.raises(MissingEntryError, match="1 ops of kind mbconv were measured"):
+        regressors.predict_ms([few_blocks[1]])
+
+
+def test_a_slower_prediction_for_a_smaller_op_is_brought_back(
+    device: SimulatedDevice, blocks: list[OpSpec]
+) -> None:
+    latencies = np.array(measured(device, blocks))
+    data = OpData.of("mbconv", blocks, latencies)
+    regressor = KindRegressor.fit_chosen(data, "linear", 0)
+    wild = replace(regressor, estimator=Wild())
+    asked = [OpSpec.make("mbconv", (24, 16, 16), out=24, kernel=5, expand=3)]
+    assert wild.predict_ms(asked)[0] == 1e9
+    bounded = [OpSpec.make("mbconv", (16, 16, 16), out=16, kernel=5, expand=3)]
+    truth = latencies[blocks.index(bounded[0])]
+    assert wild.predict_ms(bounded)[0] == truth
+
+
+class Wild:
+    """A regressor that says the same of everything, and far too much."""
+
+    def predict(self, rows: np.ndarray) -> np.ndarray:
+        return np.full(len(rows), 1e9)
+
+
+def test_intervals_are_as_wide_as_errors_on_shapes_held_out(
+    device: SimulatedDevice, blocks: list[OpSpec]
+) -> None:
+    known = [spec for i, spec in enumerate(blocks) if i % 8]
+    regressors = OpRegressors.fit(known, measured(device, known))
+    asked = blocks[::8]
+    truth = np.array([device.op_ms(spec) for spec in asked])
+    low, high = regressors.interval_ms(asked, 0.9).T
+    assert np.mean((low <= truth) & (truth <= high)) > 0.8
+    assert (high / low).max() < 2
