@@ -64,6 +64,7 @@ class Figure:
     share_measured: float
     share_regressed: float
     unknown: int
+    reservation: str
     regressed_ms: float
     """What the regressed kernels are predicted to take; ``true_ms`` is what they were measured."""
     true_ms: float
@@ -206,6 +207,7 @@ class Measured:
             found.share("measured"),
             found.share("regressed"),
             len(found.unknown),
+            found.reservation,
             sum(each.latency_ms or 0.0 for each in regressed),
             sum(truth[KernelSpec.parse(each.key)] for each in regressed),
         )
@@ -226,6 +228,7 @@ def _print(way: str, figures: list[Figure]) -> None:
     print(f"\n{way}: predicted, measured, error; of the time predicted, measured and regressed")
     for each in figures:
         lacks = f"  lower bound: {each.unknown} kernels unknown" if each.unknown else ""
+        lacks += "  *" if each.reservation else ""
         print(
             f"  {each.network:28s} {each.predicted_ms:7.3f} ms {each.measured_ms:7.3f} ms"
             f" {each.error:+7.1%}  {each.share_measured:4.0%} {each.share_regressed:4.0%}{lacks}"
@@ -234,6 +237,8 @@ def _print(way: str, figures: list[Figure]) -> None:
 
 def _summary(figures: list[Figure], seconds: float, measured: Measured) -> dict[str, Any]:
     noise = measured.table.split_half_error_of("network")
+    if any(figure.reservation for figure in figures):
+        print("\n* more than twice the weights of any network of the calibration")
     ways: dict[str, Any] = {}
     print()
     for way in WAYS:

@@ -14,7 +14,7 @@ from latency_models.kernel_calibration import (
     KernelRows,
     calibrate_kernels,
 )
-from latency_models.kernel_regressors import KernelRegressors
+from latency_models.kernel_regressors import REACH, KernelRegressors
 from profiler.kernels import KernelSpec
 from profiler.kernels.graph import Kernel
 from profiler.table import LatencyTable
@@ -51,10 +51,13 @@ class NetworkPrediction:
     Attributes:
         latency_ms: of the whole network; of what is known of it where it is not complete.
         kernels: in the order they run.
+        reservation: why the sum of the kernels may be far from the network; empty where nothing
+            speaks for it.
     """
 
     latency_ms: float
     kernels: tuple[KernelLatency, ...]
+    reservation: str = ""
 
     @property
     def unknown(self) -> tuple[KernelLatency, ...]:
@@ -100,7 +103,7 @@ class KernelModel:
             seed: of everything drawn at random.
         """
         kernels_ms = table.kernels
-        crowding = Crowding.of(table.crowded)
+        crowding = Crowding.of(table.crowded, table.crowded_products)
         known = {
             key: specs
             for key, specs in table.made_of_kernels.items()
@@ -129,7 +132,20 @@ class KernelModel:
         specs = [kernel.spec for kernel in kernels if kernel.spec is not None]
         total_ms = sum(each.latency_ms or 0.0 for each in priced)
         rows = KernelRows.of([specs], [total_ms], self.crowding)
-        return NetworkPrediction(float(self.calibration.predict_ms(rows)[0]), priced)
+        latency_ms = float(self.calibration.predict_ms(rows)[0])
+        return NetworkPrediction(latency_ms, priced, self._reservation(rows))
+
+    def _reservation(self, rows: KernelRows) -> str:
+        """Why a network is unlike those of the calibration."""
+        weight_bytes = float(rows.weight_bytes[0])
+        cost_ms = float(rows.columns(self.calibration.room)[0, 3])
+        # Weights that are all in a cache cost the same however many they are.
+        if weight_bytes <= REACH * self.calibration.largest_bytes or cost_ms == 0:
+            return ""
+        return (
+            f"{weight_bytes / 1e6:.0f} MB of weights, and no network with more than"
+            f" {self.calibration.largest_bytes / 1e6:.0f} MB was measured"
+        )
 
     def _price(
         self,

@@ -36,6 +36,8 @@ class Job:
             the kernels it is made of.
         onnx_file: writes the ONNX file that is measured, where that is no module; ``build`` is not
             called then, and ``input_shape`` is that of the file, the batch included.
+        is_first: whether it is measured in the first group of a run, with all others that are. What
+            depends on a cache that the machine shares with others is compared best at one time.
     """
 
     key: str
@@ -44,6 +46,7 @@ class Job:
     input_shape: tuple[int, ...]
     ops: tuple[str, ...] = ()
     onnx_file: Callable[[], bytes] | None = None
+    is_first: bool = False
 
     @classmethod
     def of_op(cls, spec: OpSpec) -> Job:
@@ -70,9 +73,11 @@ class Job:
         onnx_file: Callable[[], bytes],
         input_shape: tuple[int, ...],
         ops: tuple[str, ...] = (),
+        *,
+        is_first: bool = False,
     ) -> Job:
         """The job of measuring an ONNX file; ``input_shape`` includes the batch."""
-        return cls(key, role, nn.Identity, input_shape, ops, onnx_file)
+        return cls(key, role, nn.Identity, input_shape, ops, onnx_file, is_first)
 
 
 def make_artifact(

@@ -101,6 +101,7 @@ def profile(
     plan = make_plan(jobs, store, target, environment, protocol, retry_failed=retry_failed)
     generator = np.random.default_rng(seed)
     order = [plan.todo[i] for i in generator.permutation(len(plan.todo))]
+    order.sort(key=lambda job: not job.is_first)
     claims = Claims(
         store,
         target,

@@ -230,6 +230,11 @@ class LatencyTable:
         return crowded_latencies_ms(self._column("kernel", "median_ms"))
 
     @cached_property
+    def crowded_products(self) -> Mapping[int, float]:
+        """The same of files of products, which read their weights in one go."""
+        return crowded_latencies_ms(self._column("kernel", "median_ms"), products=True)
+
+    @cached_property
     def made_of_kernels(self) -> Mapping[str, tuple[KernelSpec, ...]]:
         """Of measured networks that were given as files, their kernels, by key."""
         rows = self._frame[self._frame["role"] == "network"]

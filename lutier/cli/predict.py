@@ -134,6 +134,7 @@ def _document(table: LatencyTable, found: Sequence[PredictedFile]) -> dict[str, 
                 "predicted_ms": each.latency_ms,
                 "complete": each.is_complete,
                 "measured_ms": each.measured_ms,
+                "reservation": each.by_kernels.reservation if each.by_kernels else "",
                 "share_measured": each.measured_share,
                 "share_regressed": each.regressed_share,
                 "kernels": [vars(kernel) for kernel in each.by_kernels.kernels]
@@ -160,6 +161,8 @@ def _print(table: LatencyTable, found: Sequence[PredictedFile], *, show_kernels:
         )
         if each.measured_ms is not None:
             out.print(f"{each.measured_ms:10.4f} ms  when it was measured itself", markup=False)
+        if each.by_kernels and each.by_kernels.reservation:
+            out.print(f"  uncertain: {each.by_kernels.reservation}", markup=False)
         if show_kernels and each.by_kernels:
             for kernel in each.by_kernels.kernels:
                 out.print(_line(kernel), markup=False)

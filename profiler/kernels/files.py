@@ -10,6 +10,7 @@ from profiler.kernels.spec import RUNTIME, KernelSpec
 CALL = f"{RUNTIME}/call"
 """Key of the file without any kernel."""
 _CROWDED = f"{RUNTIME}/weights="
+_PRODUCTS = f"{RUNTIME}/product-weights="
 _LEAST = 0.1
 """Share of what a file takes that its kernels take at the least, whatever the call costs."""
 
@@ -19,14 +20,19 @@ def crowded_key(size_bytes: int) -> str:
     return f"{_CROWDED}{size_bytes}"
 
 
+def product_key(size_bytes: int) -> str:
+    """Key of the file of products with so many bytes of weights."""
+    return f"{_PRODUCTS}{size_bytes}"
+
+
 def is_shared(key: str) -> bool:
     """Whether a key is that of a file which all kernels need, and is no kernel."""
-    return key == CALL or _crowded_bytes(key) is not None
+    return key == CALL or any(_bytes_of(key, start) for start in (_CROWDED, _PRODUCTS))
 
 
-def _crowded_bytes(key: str) -> int | None:
-    size = key.removeprefix(_CROWDED)
-    is_size = key.startswith(_CROWDED) and size.isascii() and size.isdigit()
+def _bytes_of(key: str, start: str) -> int | None:
+    size = key.removeprefix(start)
+    is_size = key.startswith(start) and size.isascii() and size.isdigit()
     return int(size) if is_size and len(size) <= 12 and int(size) > 0 else None
 
 
@@ -48,16 +54,20 @@ def kernel_latencies_ms(files_ms: Mapping[str, float]) -> dict[KernelSpec, float
     return found
 
 
-def crowded_latencies_ms(files_ms: Mapping[str, float]) -> dict[int, float]:
+def crowded_latencies_ms(
+    files_ms: Mapping[str, float], *, products: bool = False
+) -> dict[int, float]:
     """What files of convolutions take, in ms, by the bytes of their weights, the fewest first.
 
     Args:
         files_ms: latency of each file, by key.
+        products: whether those of products are wanted instead.
     """
+    start = _PRODUCTS if products else _CROWDED
     call_ms = files_ms.get(CALL, 0.0)
     sizes = {
         size: file_ms
         for key, file_ms in files_ms.items()
-        if (size := _crowded_bytes(key)) is not None
+        if (size := _bytes_of(key, start)) is not None
     }
     return {size: max(ms - call_ms, _LEAST * ms) for size, ms in sorted(sizes.items())}

@@ -166,6 +166,11 @@ class KernelSpec:
         return sum(each.size_bytes for each in self.weights)
 
     @property
+    def is_product(self) -> bool:
+        """Whether it is a product of matrices."""
+        return self.op_type in _PRODUCTS
+
+    @property
     def copies(self) -> int:
         """How often the kernel stands in the file that it is measured by, one after the other.
 
@@ -185,7 +190,7 @@ class KernelSpec:
         if "Conv" in self.op_type:
             return 2 * out.count * math.prod(second[1:])
         first = self.inputs[0]
-        if self.op_type in _PRODUCTS and first is not None and first.shape:
+        if self.is_product and first is not None and first.shape:
             is_turned = self.attribute("transA", 0) == 1 and len(first.shape) > 1
             return 2 * out.count * first.shape[-2 if is_turned else -1]
         return 0

@@ -147,10 +147,14 @@ class _Values:
         return values.astype(operand.type_name)
 
 
-_CHANNELS, _KERNEL, _PIXELS = 256, 1, 4
-CONVOLUTION_BYTES = 4 * _CHANNELS**2 * _KERNEL**2
+_CHANNELS, _PIXELS = 256, 4
+CONVOLUTION_BYTES = 4 * _CHANNELS**2
 """Weights of one convolution of :func:`crowded_bytes`."""
 CROWDED_SHAPE = (1, _CHANNELS, _PIXELS, _PIXELS)
+_FEATURES = 512
+PRODUCT_BYTES = 4 * _FEATURES**2
+"""Weights of one product of :func:`crowded_product_bytes`."""
+PRODUCT_SHAPE = (1, _FEATURES)
 
 
 def crowded_bytes(convolutions: int) -> bytes:
@@ -165,21 +169,40 @@ def crowded_bytes(convolutions: int) -> bytes:
     Args:
         convolutions: how many; the input is of shape :data:`CROWDED_SHAPE`.
     """
+    weights = (_CHANNELS, _CHANNELS, 1, 1)
+    return _chain("Conv", convolutions, weights, CROWDED_SHAPE, {"kernel_shape": [1, 1]})
+
+
+def crowded_product_bytes(products: int) -> bytes:
+    """The same of products of a matrix and a vector, which read their weights in one go.
+
+    Args:
+        products: how many; the input is of shape :data:`PRODUCT_SHAPE`.
+    """
+    return _chain("Gemm", products, (_FEATURES, _FEATURES), PRODUCT_SHAPE, {"transB": 1})
+
+
+def _chain(
+    op_type: str,
+    count: int,
+    weights: tuple[int, ...],
+    shape: tuple[int, ...],
+    attributes: dict[str, Any],
+) -> bytes:
+    """A file of one node after the other, each with weights of its own."""
     generator = np.random.default_rng(0)
-    shape = (_CHANNELS, _CHANNELS, _KERNEL, _KERNEL)
-    scale = np.float32(_CHANNELS * _KERNEL**2) ** -0.5
-    pads = [_KERNEL // 2] * 4
+    scale = np.float32(weights[1]) ** -0.5
     stored, nodes = [], []
-    for i in range(convolutions):
-        weights = generator.standard_normal(shape, np.float32) * scale
-        stored.append(numpy_helper.from_array(weights, f"weight{i}"))
+    for i in range(count):
+        values = generator.standard_normal(weights, np.float32) * scale
+        stored.append(numpy_helper.from_array(values, f"weight{i}"))
         ends = ([f"t{i}", f"weight{i}"], [f"t{i + 1}"])
-        nodes.append(helper.make_node("Conv", *ends, kernel_shape=[_KERNEL] * 2, pads=pads))
+        nodes.append(helper.make_node(op_type, *ends, **attributes))
     graph = helper.make_graph(
         nodes,
         "crowded",
-        [helper.make_tensor_value_info("t0", TensorProto.FLOAT, CROWDED_SHAPE)],
-        [helper.make_tensor_value_info(f"t{convolutions}", TensorProto.FLOAT, CROWDED_SHAPE)],
+        [helper.make_tensor_value_info("t0", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(f"t{count}", TensorProto.FLOAT, shape)],
         stored,
     )
     opsets = [helper.make_opsetid("", _OPSET)]

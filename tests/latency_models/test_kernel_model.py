@@ -7,7 +7,7 @@ import pytest
 from devices.environment import Environment
 from latency_models.kernel_model import KernelModel
 from profiler.kernels import KernelSpec
-from profiler.kernels.files import CALL
+from profiler.kernels.files import CALL, crowded_key
 from profiler.kernels.graph import Kernel
 from profiler.storage.portable import PortableRow
 from profiler.table import LatencyTable
@@ -76,6 +76,20 @@ def test_it_is_calibrated_on_networks_whose_kernels_are_all_measured() -> None:
     fitted = model(*networks)
     assert fitted.calibration.networks == 8
     assert fitted.predict(kernels(*specs)).latency_ms == pytest.approx(1.1 * total, rel=0.02)
+
+
+def test_weights_far_beyond_those_of_the_calibration_make_a_reservation() -> None:
+    gemm = KernelSpec.parse("onnxruntime/onnx:Gemm:13/1x4000,w4000x4000>1x4000/")
+    crowded = [
+        PortableRow(crowded_key(size * 10**6), "kernel", CALL_MS + ms)
+        for size, ms in ((4, 0.4), (16, 1.6), (64, 9.6))
+    ]
+    price = PortableRow(gemm.key, "kernel", CALL_MS + 5.0)
+    found = model(*crowded, price).predict(kernels(gemm))
+    assert found.reservation == "64 MB of weights, and no network with more than 0 MB was measured"
+    assert found.latency_ms == pytest.approx(5.0 + 64 * 0.05)
+    network = PortableRow("file/net", "network", 8.2, ops=gemm.key)
+    assert model(*crowded, price, network).predict(kernels(gemm)).reservation == ""
 
 
 def test_a_table_without_kernels_prices_nothing() -> None:

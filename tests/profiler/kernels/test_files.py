@@ -10,6 +10,7 @@ from profiler.kernels.files import (
     crowded_latencies_ms,
     is_shared,
     kernel_latencies_ms,
+    product_key,
 )
 from profiler.kernels.spec import KernelSpec
 
@@ -30,6 +31,8 @@ def test_files_of_convolutions_are_told_by_their_bytes() -> None:
     files = {CALL: 0.5, crowded_key(300): 3.5, crowded_key(100): 1.5, RELU.key: 1.0}
     assert crowded_latencies_ms(files) == {100: 1.0, 300: 3.0}
     assert list(crowded_latencies_ms(files)) == [100, 300]
+    files[product_key(200)] = 2.5
+    assert crowded_latencies_ms(files, products=True) == {200: 2.0}
 
 
 @pytest.mark.parametrize(
@@ -39,3 +42,4 @@ def test_other_keys_are_not_shared(key: str) -> None:
     assert not is_shared(key)
     assert is_shared(CALL)
     assert is_shared(crowded_key(7))
+    assert is_shared(product_key(7))

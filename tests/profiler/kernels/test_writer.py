@@ -23,7 +23,10 @@ from profiler.kernels.spec import KernelSpec
 from profiler.kernels.writer import (
     CONVOLUTION_BYTES,
     CROWDED_SHAPE,
+    PRODUCT_BYTES,
+    PRODUCT_SHAPE,
     crowded_bytes,
+    crowded_product_bytes,
     input_shape,
     kernel_bytes,
 )
@@ -120,6 +123,14 @@ def test_a_file_of_convolutions_holds_the_weights_that_it_says(tmp_path: Path) -
     contents = crowded_bytes(3)
     assert 3 * CONVOLUTION_BYTES < len(contents) < 3.1 * CONVOLUTION_BYTES
     model = loaded(tmp_path / "crowded.onnx", contents, CROWDED_SHAPE)
+    assert min(model.time_ms(warmup=0, runs=2)) > 0
+    model.close()
+
+
+def test_a_file_of_products_holds_the_weights_that_it_says(tmp_path: Path) -> None:
+    contents = crowded_product_bytes(2)
+    assert 2 * PRODUCT_BYTES < len(contents) < 2.1 * PRODUCT_BYTES
+    model = loaded(tmp_path / "products.onnx", contents, PRODUCT_SHAPE)
     assert min(model.time_ms(warmup=0, runs=2)) > 0
     model.close()
 
