@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from devices.errors import InputError
 from devices.files import write_at_once
 from profiler.ops import OpSpec
 from search.data import DataSource, size_of
+from search.data.arrays import ImageArrays
 from search.spaces.base import ChainSpace
 
 Fingerprint = dict[str, str]
@@ -57,8 +59,14 @@ def _described(name: str, part: object) -> Fingerprint:
 def _split(dataset: Any) -> list[str]:
     """Every pixel and label of data in memory; of other data only what kind and how many."""
     described = [type(dataset).__name__, str(size_of(dataset))]
+    tensors: Sequence[Tensor] = ()
     if isinstance(dataset, TensorDataset):
-        arrays = (tensor.cpu().numpy() for tensor in dataset.tensors)
+        tensors = dataset.tensors
+    elif isinstance(dataset, ImageArrays):
+        tensors = (dataset.pixels, dataset.labels)
+        described += [str(dataset.shape), str(dataset.normalisation)]
+    if tensors:
+        arrays = (tensor.cpu().numpy() for tensor in tensors)
         described += [hashlib.sha256(array.tobytes()).hexdigest() for array in arrays]
     return described
 

@@ -1,25 +1,25 @@
-"""Labelled images to search and train on: opened by name, or any torch dataset from Python.
+"""Labelled images to search and train on, and how batches of them are drawn.
 
 Data that fit in memory are a ``TensorDataset`` of ``(N, C, H, W)`` float32 images and ``(N,)``
-int64 labels, so that a batch is one indexing operation. Any other map-style dataset works too; its
-items are ``(image, label)`` pairs, an image a float tensor ``(C, H, W)``, a label an integer.
+int64 labels, or :class:`search.data.arrays.ImageArrays`, so that a batch is one indexing operation.
+Any other map-style dataset works too; its items are ``(image, label)`` pairs, an image a float
+tensor ``(C, H, W)``, a label an integer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import Dataset, Subset, TensorDataset, default_collate
 
-from devices.errors import DatasetError, InputError, UnknownNameError
+from devices.errors import DatasetError, InputError
+from search.data.arrays import ImageArrays, Shape
 
 Images = Dataset[Any] | tuple[Tensor, Tensor]
-Shape = tuple[int, int, int]
 
 # Items of a dataset that is not in memory that are looked at before training starts.
 _LOOKED_AT = 2048
@@ -36,6 +36,7 @@ class DataSource:
         test: what is only ever reported.
         input_shape: ``(channels, height, width)`` of an image.
         classes: number of classes; labels are 0 to ``classes - 1``.
+        notes: what a person should know about these data, a line each.
     """
 
     name: str
@@ -44,6 +45,7 @@ class DataSource:
     test: Dataset[Any] = field(repr=False)
     input_shape: Shape
     classes: int
+    notes: tuple[str, ...] = ()
 
     @property
     def splits(self) -> dict[str, Dataset[Any]]:
@@ -51,44 +53,7 @@ class DataSource:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
-DataFactory = Callable[[Shape, int], DataSource]
-_DATA: dict[str, DataFactory] = {}
-
-
-def register_data(name: str) -> Callable[[DataFactory], DataFactory]:
-    """Decorate a function of an input shape and a seed so that :func:`open_data` knows it."""
-
-    def add(factory: DataFactory) -> DataFactory:
-        if name in _DATA:
-            raise InputError(f"data {name!r} are registered already")
-        _DATA[name] = factory
-        return factory
-
-    return add
-
-
-def data_names() -> tuple[str, ...]:
-    """Names :func:`open_data` knows, sorted."""
-    return tuple(sorted(_DATA))
-
-
-def open_data(text: str, input_shape: Shape, seed: int) -> DataSource:
-    """Data by name, resized to what a network takes.
-
-    Args:
-        text: a registered name, e.g. ``digits``.
-        input_shape: ``(channels, height, width)`` of the network's input.
-        seed: decides which image falls into which split.
-
-    Raises:
-        UnknownNameError: no such data, with the nearest names.
-    """
-    if text not in _DATA:
-        raise UnknownNameError.of("data", text, _DATA)
-    return _DATA[text](input_shape, seed)
-
-
-def _stratified(labels: Tensor, shares: Sequence[float], seed: int) -> list[Tensor]:
+def stratified(labels: Tensor, shares: Sequence[float], seed: int) -> list[Tensor]:
     """Shuffled indices of as many parts as there are shares, each class cut in those shares too."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(labels), generator=generator)
@@ -101,27 +66,6 @@ def _stratified(labels: Tensor, shares: Sequence[float], seed: int) -> list[Tens
     return [
         torch.tensor(part, dtype=torch.int64)[turn] for part, turn in zip(parts, drawn, strict=True)
     ]
-
-
-@register_data("digits")
-def digits(input_shape: Shape, seed: int) -> DataSource:
-    """scikit-learn's 1,797 handwritten digits of 8x8 pixels, ten classes, nothing to download.
-
-    Split 60/20/20 by class, resized bilinearly, the grey channel repeated, and normalised by the
-    mean and standard deviation of the training split.
-    """
-    from sklearn.datasets import load_digits
-
-    channels, height, width = input_shape
-    bunch = load_digits()
-    labels = torch.from_numpy(bunch.target).long()
-    images = torch.from_numpy(bunch.images).float()[:, None]
-    images = F.interpolate(images, size=(height, width), mode="bilinear", align_corners=False)
-    parts = _stratified(labels, (0.6, 0.2, 0.2), seed)
-    images = (images - images[parts[0]].mean()) / images[parts[0]].std()
-    images = images.expand(-1, channels, -1, -1)
-    train, validation, test = (TensorDataset(images[part], labels[part]) for part in parts)
-    return DataSource("digits", train, validation, test, input_shape, 10)
 
 
 def from_dataset(
@@ -150,7 +94,7 @@ def from_dataset(
         InputError: a share that leaves nothing.
     """
     training = _as_dataset("train", train)
-    looked_at = _look("train", training)
+    looked_at = look("train", training)
     if classes is None:
         classes = int(looked_at[1].max()) + 1
     if validation is not None:
@@ -180,7 +124,7 @@ def _as_dataset(split: str, images: Images) -> Dataset[Any]:
 def _set_aside(dataset: Dataset[Any], share: float, seed: int) -> tuple[Dataset[Any], Dataset[Any]]:
     """A dataset in two parts: by class where labels are in memory, else at random."""
     if isinstance(dataset, TensorDataset):
-        kept, aside = _stratified(dataset.tensors[1], (1 - share, share), seed)
+        kept, aside = stratified(dataset.tensors[1], (1 - share, share), seed)
         inputs, labels = dataset.tensors
         return (
             TensorDataset(inputs[kept], labels[kept]),
@@ -212,6 +156,8 @@ def fetch(dataset: Dataset[Any], indices: Tensor) -> tuple[Tensor, Tensor]:
     if isinstance(dataset, TensorDataset):
         inputs, labels = dataset.tensors
         return inputs[indices], labels[indices]
+    if isinstance(dataset, ImageArrays):
+        return dataset.batch(indices)
     inputs, labels = default_collate([dataset[int(index)] for index in indices])
     return inputs, labels
 
@@ -238,69 +184,12 @@ def batches(
         yield fetch(dataset, order[start : min(start + batch_size, stop)])
 
 
-def check_data(source: DataSource, input_shape: Shape, classes: int) -> None:
-    """Say what is wrong with data before a network of that input and outputs is trained on them.
-
-    Datasets in memory are read in full; of others 2,048 evenly spaced items a split.
-
-    Args:
-        source: the data.
-        input_shape: ``(channels, height, width)`` the network takes.
-        classes: number of the network's outputs.
-
-    Raises:
-        DatasetError: an empty split, a wrong shape, a value that is not finite, a label out of
-            range, a single class, or more classes than outputs.
-    """
-    if source.input_shape != tuple(input_shape):
-        raise DatasetError(
-            f"{source.name} has images of {_written(source.input_shape)}",
-            f"the network takes {_written(input_shape)}",
-            "resize the images, or give the space another resolution",
-        )
-    check_outputs(source, classes)
-    for split, dataset in source.splits.items():
-        where = f"the {split} split of {source.name}"
-        images, labels = _look(split, dataset, source.name)
-        if tuple(images.shape[1:]) != source.input_shape:
-            raise DatasetError(
-                f"{where} has images of {_written(images.shape[1:])}",
-                f"{_written(source.input_shape)} is wanted",
-            )
-        if not bool(torch.isfinite(images).all()):
-            raise DatasetError(
-                f"{where} holds pixels that are not finite", "NaN or infinity", "clean the images"
-            )
-        lowest, highest = int(labels.min()), int(labels.max())
-        if lowest < 0 or highest >= source.classes:
-            raise DatasetError(
-                f"{where} has the label {lowest if lowest < 0 else highest}",
-                f"labels are 0 to {source.classes - 1}",
-                "number the classes from 0",
-            )
-        if split == "train" and lowest == highest:
-            raise DatasetError(
-                f"{where} holds one class only (label {lowest})",
-                "there is nothing to tell apart",
-                "data of at least two classes",
-            )
-
-
-def check_outputs(source: DataSource, classes: int) -> None:
-    """Raise :class:`DatasetError` where a network has fewer outputs than the data have classes."""
-    if source.classes > classes:
-        raise DatasetError(
-            f"{source.name} has {source.classes} classes",
-            f"the network has {classes} outputs",
-            f"a space with classes={source.classes}",
-        )
-
-
-def _written(shape: Sequence[int]) -> str:
+def written(shape: Sequence[int]) -> str:
+    """A shape for people: ``3x32x32``."""
     return "x".join(map(str, shape))
 
 
-def _look(split: str, dataset: Dataset[Any], name: str = "the data") -> tuple[Tensor, Tensor]:
+def look(split: str, dataset: Dataset[Any], name: str = "the data") -> tuple[Tensor, Tensor]:
     """Images and labels of a split, all or evenly spaced ones, checked for their form only."""
     where = f"the {split} split of {name}"
     count = size_of(dataset)
@@ -311,12 +200,14 @@ def _look(split: str, dataset: Dataset[Any], name: str = "the data") -> tuple[Te
             raise DatasetError(f"{where} has {len(dataset.tensors)} tensors", "2 are wanted")
         images, labels = dataset.tensors
     else:
-        step = max(1, -(-count // _LOOKED_AT))
-        items = [dataset[index] for index in range(0, count, step)]
-        images, labels = _stacked(where, items)
+        seen = range(0, count, max(1, -(-count // _LOOKED_AT)))
+        if isinstance(dataset, ImageArrays):
+            images, labels = dataset.batch(torch.tensor(seen))
+        else:
+            images, labels = _stacked(where, [dataset[index] for index in seen])
     if images.ndim != 4 or not images.is_floating_point():
         raise DatasetError(
-            f"{where} has images of {_written(images.shape[1:])} {images.dtype}",
+            f"{where} has images of {written(images.shape[1:])} {images.dtype}",
             "an image is a floating-point tensor of channels, height and width",
             "scale to floats, and add the channel dimension",
         )
@@ -339,7 +230,7 @@ def _stacked(where: str, items: Sequence[Any]) -> tuple[Tensor, Tensor]:
             )
     shapes = {tuple(image.shape) for image, _ in items}
     if len(shapes) != 1:
-        written = " and ".join(_written(shape) for shape in sorted(shapes)[:2])
-        raise DatasetError(f"{where} has images of {written}", "all must be of one size")
+        told = " and ".join(written(shape) for shape in sorted(shapes)[:2])
+        raise DatasetError(f"{where} has images of {told}", "all must be of one size")
     labels = torch.as_tensor([label for _, label in items])
     return torch.stack([image for image, _ in items]), labels
