@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -147,7 +148,7 @@ class DeviceTransfer:
         rows, values = rows[kept], latencies.to_numpy()[kept]
         self._unit = _unit(self._basis.columns[rows, 1], values, self.scale_)
         self._weights = self._posterior(self._basis, rows, values, self._unit)
-        self._typical_sd = self._median_sd(self._basis, self._weights)
+        self._typical_sd: float = self._median_sd(self._basis, self._weights)
         self._distances, self.expected_error_ = self._calibrate(rows)
         self._measured = len(rows)
         return self
@@ -192,7 +193,7 @@ class DeviceTransfer:
         if not 0 < coverage < 1:
             raise InputError(f"coverage {coverage}", "is not between 0 and 1", "0.9")
         rows, relative, sd = self._predict(index)
-        width = self._width(coverage) * self._typical_sd ** (_OWN_WIDTH - 1)
+        width = self._width(coverage) * math.pow(self._typical_sd, _OWN_WIDTH - 1)
         bounds = {
             name: _absolute(relative + sign * width * sd, self._unit, self.scale_)
             for name, sign in (("lower", -1), ("upper", 1))
@@ -211,9 +212,9 @@ class DeviceTransfer:
         tail = (1 + coverage) / 2
         if not len(self._distances):
             quantile = float(student.ppf(tail, max(self._measured - 1, 1)))
-            return quantile * self._typical_sd ** (1 - _OWN_WIDTH)
-        stretch = student.ppf(tail, len(self._held_out)) / norm.ppf(tail)
-        return float(np.quantile(self._distances, coverage) * stretch)
+            return quantile * math.pow(self._typical_sd, 1 - _OWN_WIDTH)
+        stretch = float(student.ppf(tail, len(self._held_out)) / norm.ppf(tail))
+        return float(np.quantile(self._distances, coverage)) * stretch
 
     def _learn(self) -> None:
         """Scale and priors of the settings, by holding out the known devices in turn."""
