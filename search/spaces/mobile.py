@@ -8,13 +8,12 @@ for it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from devices.errors import InputError
 from profiler.ops import OpSpec
 from search.spaces.base import ChainSpace
+from search.spaces.parameters import canonical, cells_of, check, join, scaled, widths_of
 
 KERNELS = (3, 5, 7)
 EXPANSIONS = (3, 6)
@@ -29,25 +28,65 @@ class Stage:
     stride: int
 
 
-MOBILE_STAGES = (
-    Stage(24, 4, 2),
-    Stage(40, 4, 2),
-    Stage(80, 4, 2),
-    Stage(96, 4, 1),
-    Stage(192, 4, 2),
-    Stage(320, 1, 1),
+@dataclass(frozen=True)
+class Layout:
+    """What a space of inverted residual blocks is as published.
+
+    Attributes:
+        name: of the space.
+        resolution: input height and width in pixels.
+        classes: number of outputs.
+        stem: channels of the first convolution, and of the fixed block after it.
+        stages: what is searched.
+        last: channels of the last convolution.
+    """
+
+    name: str
+    resolution: int
+    classes: int
+    stem: tuple[int, int]
+    stages: tuple[Stage, ...]
+    last: int
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the stem's two parts, of each stage, and of the last convolution."""
+        return (*self.stem, *(stage.width for stage in self.stages), self.last)
+
+    @property
+    def cells(self) -> tuple[int, ...]:
+        """Blocks of each stage."""
+        return tuple(stage.cells for stage in self.stages)
+
+
+MOBILE = Layout(
+    "mobile",
+    224,
+    1000,
+    (32, 16),
+    (
+        Stage(24, 4, 2),
+        Stage(40, 4, 2),
+        Stage(80, 4, 2),
+        Stage(96, 4, 1),
+        Stage(192, 4, 2),
+        Stage(320, 1, 1),
+    ),
+    1280,
 )
-TINY_STAGES = (Stage(16, 3, 1), Stage(32, 3, 2), Stage(64, 3, 2))
+TINY = Layout(
+    "mobile-tiny", 32, 10, (16, 8), (Stage(16, 3, 1), Stage(32, 3, 2), Stage(64, 3, 2)), 128
+)
 
 
-def _scaled(width: int, multiplier: float) -> int:
-    """A width times a multiplier, a multiple of 8, never more than a tenth below (MobileNetV2)."""
-    wanted = width * multiplier
-    rounded = max(8, int(wanted + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * wanted else rounded
+def mbconv_candidates(shape: tuple[int, ...], width: int, stride: int) -> tuple[OpSpec, ...]:
+    """The candidates of a block: MBConv of each kernel and expansion, and nothing where it may be.
 
-
-def _candidates(shape: tuple[int, ...], width: int, stride: int) -> tuple[OpSpec, ...]:
+    Args:
+        shape: of the block's input, CxHxW.
+        width: channels of its output.
+        stride: of the depthwise convolution.
+    """
     blocks = [
         OpSpec.make("mbconv", shape, out=width, kernel=kernel, stride=stride, expand=expand)
         for kernel in KERNELS
@@ -58,80 +97,88 @@ def _candidates(shape: tuple[int, ...], width: int, stride: int) -> tuple[OpSpec
     return tuple(blocks)
 
 
-def _canonical(name: str, parameters: dict[str, tuple[float, float]]) -> str:
-    """The space's name with the parameters that differ from their defaults."""
-    given = [
-        f"{key}={int(value) if value == int(value) else value!r}"
-        for key, (value, default) in parameters.items()
-        if value != default
-    ]
-    return f"{name}?{'&'.join(given)}" if given else name
-
-
-def _check(name: str, resolution: int, width: float, classes: int) -> None:
-    if not 8 <= resolution <= 4096:
-        raise InputError(f"{name}?resolution={resolution}", "must be 8 to 4096 pixels")
-    if not (math.isfinite(width) and 0.05 <= width <= 10):
-        raise InputError(f"{name}?width={width}", "must be 0.05 to 10")
-    if not 2 <= classes <= 1_000_000:
-        raise InputError(f"{name}?classes={classes}", "must be 2 to 1000000")
-
-
 def _chain(
     name: str,
+    layout: Layout,
     resolution: int,
-    multiplier: float,
     classes: int,
-    stem_widths: tuple[int, int],
-    stages: Sequence[Stage],
-    last_width: int,
+    widths: Sequence[int],
+    cells: Sequence[int],
 ) -> ChainSpace:
-    stem_width, first_width = (_scaled(width, multiplier) for width in stem_widths)
+    stem_width, first_width, *stage_widths, last_width = widths
     stem = [OpSpec.make("conv", (3, resolution, resolution), out=stem_width, kernel=3, stride=2)]
     stem.append(
         OpSpec.make("mbconv", stem[-1].output_shape, out=first_width, kernel=3, stride=1, expand=1)
     )
     shape = stem[-1].output_shape
     blocks: list[tuple[OpSpec, ...]] = []
-    for stage in stages:
-        for cell in range(stage.cells):
-            width = _scaled(stage.width, multiplier)
-            blocks.append(_candidates(shape, width, stage.stride if cell == 0 else 1))
+    for stage, width, count in zip(layout.stages, stage_widths, cells, strict=True):
+        for cell in range(count):
+            blocks.append(mbconv_candidates(shape, width, stage.stride if cell == 0 else 1))
             shape = blocks[-1][0].output_shape
-    # As in MobileNetV2 the last convolution widens with the multiplier but never narrows.
-    last = OpSpec.make("conv", shape, out=_scaled(last_width, max(1.0, multiplier)), kernel=1)
+    last = OpSpec.make("conv", shape, out=last_width, kernel=1)
     pool = OpSpec.make("global_avg_pool", last.output_shape)
     logits = OpSpec.make("linear", pool.output_shape, out=classes)
     return ChainSpace(name, tuple(stem), tuple(blocks), (last, pool, logits))
 
 
-def mobile(resolution: int = 224, width: float = 1.0, classes: int = 1000) -> ChainSpace:
+def _space(
+    layout: Layout, resolution: int, width: float, classes: int, depth: str | float, widths: str
+) -> ChainSpace:
+    check(layout.name, resolution, width, classes)
+    cells = cells_of(layout.name, depth, layout.cells)
+    if widths:
+        channels = widths_of(layout.name, widths, width, layout.widths)
+    else:
+        # As in MobileNetV2 the last convolution widens with the multiplier but never narrows.
+        factors = [width] * (len(layout.widths) - 1) + [max(1.0, width)]
+        channels = tuple(map(scaled, layout.widths, factors))
+    name = canonical(
+        layout.name,
+        {
+            "resolution": (resolution, layout.resolution),
+            "width": (width, 1.0),
+            "classes": (classes, layout.classes),
+            "depth": (join(cells), join(layout.cells)),
+            "widths": (join(channels) if widths else "", join(layout.widths) if widths else ""),
+        },
+    )
+    return _chain(name, layout, resolution, classes, channels, cells)
+
+
+def mobile(
+    resolution: int = 224,
+    width: float = 1.0,
+    classes: int = 1000,
+    depth: str | float = "1",
+    widths: str = "",
+) -> ChainSpace:
     """ProxylessNAS's mobile space: 21 searchable blocks, about 10^17.3 networks.
 
     Args:
         resolution: input height and width in pixels.
         width: multiplier on every width.
         classes: number of outputs.
+        depth: blocks of each of the six stages, ``4-4-4-4-4-1``, or a multiplier on those.
+        widths: channels one by one, in place of a multiplier: first convolution, fixed block, six
+            stages, last convolution; ``32-16-24-40-80-96-192-320-1280``. Published networks have
+            widths that no multiplier gives.
 
     Raises:
         InputError: a parameter out of its range.
     """
-    _check("mobile", resolution, width, classes)
-    parameters = {
-        "resolution": (resolution, 224),
-        "width": (width, 1.0),
-        "classes": (classes, 1000),
-    }
-    name = _canonical("mobile", parameters)
-    return _chain(name, resolution, width, classes, (32, 16), MOBILE_STAGES, 1280)
+    return _space(MOBILE, resolution, width, classes, depth, widths)
 
 
-def mobile_tiny(resolution: int = 32, width: float = 1.0, classes: int = 10) -> ChainSpace:
+def mobile_tiny(
+    resolution: int = 32,
+    width: float = 1.0,
+    classes: int = 10,
+    depth: str | float = "1",
+    widths: str = "",
+) -> ChainSpace:
     """The same candidates on 32x32 input: 9 searchable blocks in 3 stages, for small data.
 
-    Args and errors as in :func:`mobile`.
+    Args and errors as in :func:`mobile`, but that it has three stages.
     """
-    _check("mobile-tiny", resolution, width, classes)
-    parameters = {"resolution": (resolution, 32), "width": (width, 1.0), "classes": (classes, 10)}
-    name = _canonical("mobile-tiny", parameters)
-    return _chain(name, resolution, width, classes, (16, 8), TINY_STAGES, 128)
+    return _space(TINY, resolution, width, classes, depth, widths)

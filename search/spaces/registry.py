@@ -1,4 +1,4 @@
-"""Spaces by name: ``mobile``, ``mobile?resolution=96&width=0.5``, or a plug-in's."""
+"""Spaces and networks by name: ``mobile?resolution=96&width=0.5``, ``proxyless-mobile``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from devices.errors import InputError, UnknownNameError
+from search.architecture import Architecture
 from search.spaces.base import ChainSpace
+from search.spaces.cifar import proxyless_cifar
 from search.spaces.mobile import mobile, mobile_tiny
+from search.spaces.published import PUBLISHED, published
 
 SpaceFactory = Callable[..., ChainSpace]
 
 ENTRY_POINT_GROUP = "lutier.spaces"
-_BUILT_IN: dict[str, SpaceFactory] = {"mobile": mobile, "mobile-tiny": mobile_tiny}
+_BUILT_IN: dict[str, SpaceFactory] = {
+    "mobile": mobile,
+    "mobile-tiny": mobile_tiny,
+    "proxyless-cifar": proxyless_cifar,
+}
 
 
 def space_names() -> tuple[str, ...]:
@@ -24,7 +31,12 @@ def space_names() -> tuple[str, ...]:
     return tuple(sorted(plugged | set(_BUILT_IN)))
 
 
-def _factory(name: str) -> SpaceFactory:
+def space_factory(name: str) -> SpaceFactory:
+    """What makes the space of that name, a function of its parameters.
+
+    Raises:
+        UnknownNameError: with the nearest names.
+    """
     if name in _BUILT_IN:
         return _BUILT_IN[name]
     for entry in entry_points(group=ENTRY_POINT_GROUP):
@@ -49,18 +61,48 @@ def open_space(text: str) -> ChainSpace:
         InputError: a parameter's value cannot be used.
     """
     name, _, query = text.partition("?")
-    factory = _factory(name)
-    known = inspect.signature(factory).parameters
+    make = space_factory(name)
+    return make(**_arguments(name, make, query))
+
+
+def open_architecture(text: str) -> Architecture:
+    """The network that a string names, checked against its space.
+
+    Args:
+        text: an :attr:`~search.architecture.Architecture.id`, ``mobile-tiny:000000000``; or the
+            name of a published network, ``proxyless-mobile``, at another resolution or with other
+            classes where they follow, ``proxyless-mobile?resolution=192&classes=10``.
+
+    Raises:
+        UnknownNameError: no such network, space or parameter, with the nearest names.
+        InputError: a parameter's value cannot be used, or the space has no such choices.
+    """
+    if ":" in text:
+        architecture = Architecture.parse(text)
+        return open_space(architecture.space).check(architecture)
+    name, _, query = text.partition("?")
+    network = published(name)
+    return network.architecture(**_arguments(name, network.architecture, query))
+
+
+def architecture_names() -> tuple[str, ...]:
+    """Names of all published networks, sorted."""
+    return tuple(sorted(PUBLISHED))
+
+
+def _arguments(name: str, make: Callable[..., Any], query: str) -> dict[str, Any]:
+    """The arguments that the parameters after a question mark stand for."""
+    known = inspect.signature(make).parameters
     arguments: dict[str, Any] = {}
     # A parameter is read as the type of its default: plug-ins give theirs numbers or text.
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in known:
             raise UnknownNameError.of(f"parameter of {name}", key, known)
         if key in arguments:
-            raise InputError(f"{text[:80]!r} says {key} twice")
+            raise InputError(f"{f'{name}?{query}'[:80]!r} says {key} twice")
         kind = type(known[key].default)
         try:
             arguments[key] = value if kind is str else kind(_plain(value))
         except ValueError:
             raise InputError(f"{name}?{key}={value}", f"not a number ({kind.__name__})") from None
-    return factory(**arguments)
+    return arguments

@@ -107,3 +107,42 @@ def test_parameters_out_of_range_are_refused(
 ) -> None:
     with pytest.raises(InputError, match="must be"):
         factory(**parameters)
+
+
+def test_depth_is_cells_of_each_stage_however_it_is_given() -> None:
+    shallow = mobile(depth=0.5)
+    assert shallow == mobile(depth="2-2-2-2-2-1") == mobile(depth="0.5")
+    assert shallow.name == "mobile?depth=2-2-2-2-2-1"
+    assert len(shallow.blocks) == 11
+    assert mobile(depth=1.0) == mobile(depth="4-4-4-4-4-1") == mobile()
+    assert mobile_tiny(depth=2.0).name == "mobile-tiny?depth=6-6-6"
+
+
+def test_depth_leaves_shapes_between_stages_as_they_were() -> None:
+    for depth in ("1-1-1-1-1-1", "1-2-3-4-5-6"):
+        changed = [op.output_shape for op in mobile(depth=depth).head]
+        assert changed == [op.output_shape for op in mobile().head]
+        ends = {block[0].output_shape for block in mobile(depth=depth).blocks}
+        assert ends == {block[0].output_shape for block in mobile().blocks}
+
+
+def test_widths_one_by_one_are_taken_as_they_are() -> None:
+    text = "40-24-32-48-88-104-216-360-1432"
+    space = mobile(widths=text)
+    assert space.name == f"mobile?widths={text}"
+    chain = (*space.stem, *(block[0] for block in space.blocks), space.head[0])
+    assert [w for w, _ in itertools.groupby(op.output_shape[0] for op in chain)] == [
+        int(width) for width in text.split("-")
+    ]
+    assert mobile(widths="32-16-24-40-80-96-192-320-1280") == mobile()
+
+
+def test_a_depth_or_widths_that_cannot_be_are_refused() -> None:
+    with pytest.raises(InputError, match="6 stages"):
+        mobile(depth="4-4")
+    with pytest.raises(InputError, match="3 stages"):
+        mobile_tiny(depth="4-4-4-4-4-1")
+    with pytest.raises(InputError, match="9 parts"):
+        mobile(widths="32-16")
+    with pytest.raises(InputError, match="either of them"):
+        mobile(width=0.5, widths="32-16-24-40-80-96-192-320-1280")
