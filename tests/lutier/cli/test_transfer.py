@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -315,3 +316,29 @@ def test_a_target_with_none_of_the_known_ops_is_refused(
     code, _, err = run(*words, capsys=capsys)
     assert code == 2
     assert "none of the 1 measured" in err
+
+
+# The page
+
+
+def test_every_command_of_the_page_runs_in_the_order_given(
+    latencies: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    page = Path(__file__).parents[3] / "docs" / "transfer.md"
+    lines = [line.strip() for line in page.read_text().splitlines()]
+    commands = [shlex.split(line) for line in lines if line.startswith("lutier transfer")]
+    assert len(commands) >= 5
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LUTIER_DB", f"sqlite:///{tmp_path / 'page.db'}")
+    fill(f"sqlite:///{tmp_path / 'page.db'}", "cpu/onnxruntime?threads=1", OPS, 1.0)
+    fill(f"sqlite:///{tmp_path / 'page.db'}", "cpu/litert?threads=1", OPS[::4], 2.0)
+    latencies.drop(columns="new").to_csv("latencies.csv")
+    for _, _, *words in commands:
+        code, _, err = run(*words, capsys=capsys)
+        assert code == 0, err
+        form = pd.read_csv("measured.csv").set_index("arch")
+        form["latency_ms"] = latencies["new"]
+        form.to_csv("measured.csv")
