@@ -22,6 +22,7 @@ def from_published(
     input_shape: Shape,
     classes: int,
     seed: int,
+    notes: tuple[str, ...] = (),
 ) -> DataSource:
     """Data whose test split stays as it is, and whose training split gives a tenth for validation.
 
@@ -35,6 +36,7 @@ def from_published(
         input_shape: ``(channels, height, width)`` of the network's input.
         classes: number of classes.
         seed: decides which images are set aside.
+        notes: what a person should know about these data, a line each.
 
     Raises:
         DatasetError: a split without images, images of another number of channels than the network
@@ -58,4 +60,5 @@ def from_published(
         split_of(with_channels(test[0], input_shape[0], name), test[1]),
         input_shape,
         classes,
+        notes,
     )
