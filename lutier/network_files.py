@@ -11,8 +11,8 @@ from devices.base import Device, GraphDevice
 from devices.errors import InputError, MissingTableError
 from devices.target import Target
 from latency_models.kernel_model import KernelModel, NetworkPrediction
+from lutier.architecture_files import read_architecture
 from lutier.modelling import find_model
-from lutier.results import RESULT_FILE, read_result
 from lutier.settings import Settings
 from profiler.jobs import Job
 from profiler.kernels import KernelSpec
@@ -21,6 +21,7 @@ from profiler.kernels.jobs import file_job, kernel_jobs
 from profiler.kernels.network_file import NetworkFile, read_network_file
 from profiler.storage.database import MeasurementStore
 from profiler.table import LatencyTable
+from search.spaces.registry import open_space
 
 ONNX = ".onnx"
 
@@ -161,29 +162,26 @@ def predict_file(
 def predict_result(
     path: Path, settings: Settings, target: Target, table: LatencyTable
 ) -> PredictedFile:
-    """Predict the network that a search found, by the model of its space.
+    """Predict a network of a space, by the model of that space.
 
     Args:
-        path: a ``result.json``, or the folder it lies in.
+        path: a ``result.json``, the folder it lies in, or a file of ``lutier spaces -o``.
         settings: where models are.
         target: what to predict for.
         table: of that target.
 
     Raises:
-        InputError: no such file, or no result.
+        InputError: no such file, or no network in it.
         MissingModelError: no model was fitted to the space of the network.
         MissingEntryError: an op that was neither measured nor can be regressed.
     """
-    file = path / RESULT_FILE if path.is_dir() else path
-    if not file.is_file():
-        raise InputError(f"no file {file}")
-    result = read_result(file)
-    space = result.load_space()
+    architecture = read_architecture(path)
+    space = open_space(architecture.space)
     model, _ = find_model(settings, table, target, space.name)
-    ops = [op for op in space.ops(result.load_architecture()) if not op.is_free]
+    ops = [op for op in space.ops(architecture) if not op.is_free]
     latency_ms = float(model.predict_ms([ops])[0])
     prices_ms = model.op_model.predict_ms(ops)
     measured = sum(ms for op, ms in zip(ops, prices_ms.tolist(), strict=True) if op in table)
     share = measured / float(prices_ms.sum())
-    measured_ms = table.networks.get(result.architecture)
+    measured_ms = table.networks.get(architecture.id)
     return PredictedFile(path, latency_ms, None, share, 1 - share, measured_ms)

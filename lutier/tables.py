@@ -76,6 +76,33 @@ def find_table(settings: Settings, text: str) -> LatencyTable:
         return LatencyTable.load(store, name.target, name.environment_id)
 
 
+def spelling_of(settings: Settings, text: str) -> str:
+    """The format that a table was read from, where it has words of its own for ops.
+
+    Args:
+        settings: which store.
+        text: as :func:`find_table` takes it.
+
+    Returns:
+        Its name; empty where a table was measured, or comes from several formats or Lutier's own.
+
+    Raises:
+        InputError, MissingTableError: as :func:`find_table`.
+    """
+    path = Path(text)
+    if path.suffix.lower() in FORMATS:
+        return _format_of(Source.read(path), FORMATS[path.suffix.lower()])
+    _, rows = load_rows(settings, TableName.parse(text))
+    formats = {str(row.protocol.get("imported_from", "")) for row in rows}
+    return formats.pop() if len(formats) == 1 else ""
+
+
+def _format_of(source: Source, file_format: str) -> str:
+    """The format of a file, where its suffix stands for several."""
+    is_other = file_format == "proxylessnas" and b"-se:" in source.data
+    return "once-for-all" if is_other else file_format
+
+
 def _from_file(path: Path, file_format: str) -> LatencyTable:
     source = Source.read(path)
     target = None
@@ -83,7 +110,7 @@ def _from_file(path: Path, file_format: str) -> LatencyTable:
         # YAML does not say what was measured on: the name of the file stands for it.
         name = "".join(c if c.isprintable() and c != "?" else "_" for c in path.name)
         target = Target.make(f"file:{name}", "yaml", {})
-        file_format = "once-for-all" if b"-se:" in source.data else file_format
+        file_format = _format_of(source, file_format)
     imported = read_table(source, file_format, target=target)
     rows = imported.screened.rows
     if not rows:

@@ -17,6 +17,7 @@ from lutier.cli.fit import fit
 from lutier.cli.predict import predict
 from lutier.cli.profiling import profile
 from lutier.cli.search import search
+from lutier.cli.spaces import spaces
 from lutier.cli.table import table
 from lutier.cli.transfer import transfer
 from lutier.cli.verify import verify
@@ -46,6 +47,7 @@ def cli(debug: bool) -> None:
 for _command in (
     devices,
     doctor,
+    spaces,
     profile,
     table,
     fit,

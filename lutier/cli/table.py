@@ -9,6 +9,7 @@ import rich_click as click
 from lutier.cli.comparing import coverage, diff
 from lutier.cli.exchange import export_command, import_command
 from lutier.cli.options import db_option, json_option
+from lutier.cli.pricing import price
 from lutier.cli.profiling import describe_findings
 
 
@@ -17,7 +18,7 @@ def table() -> None:
     """Look at latency tables, take them elsewhere, and compare them."""
 
 
-for _command in (coverage, diff, export_command, import_command):
+for _command in (coverage, diff, export_command, import_command, price):
     table.add_command(_command)
 
 
