@@ -2,7 +2,8 @@
 
 A latency model is right on the average and wrong for the one network that was picked because it
 looked fast. So the network is measured, and where it is slower than the budget the next one is
-derived under a budget that is tighter by as much.
+derived under a budget that is tighter by as much. Where it is so much faster that a part of the
+budget is left unused, a few more are derived under a budget that is looser by as much.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ import numpy.typing as npt
 from devices.errors import BudgetError
 from search.architecture import Architecture
 from search.budget import format_ms
-from search.derive import derive
 from search.expected_latency import LatencyMatrix
+from search.fill import FILL, derive_filling
 
 Measure = Callable[[Architecture], tuple[float, float]]
 """Measures a network: median in ms, and the most to allow for it in ms, e.g. the upper end of its
 confidence interval."""
+
+MAX_LOOSENED = 2
+"""Further networks that are tried where one left a part of the budget unused."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,9 @@ def derive_measured(
     *,
     max_rounds: int = 8,
     start_ms: float | None = None,
+    fill: float = FILL,
 ) -> list[Round]:
-    """Derive and measure until a network's upper end is within the budget.
+    """Derive and measure until a network's upper end is within the budget, and near it.
 
     Args:
         matrix: prices of the space.
@@ -59,25 +64,46 @@ def derive_measured(
         budget_ms: latency in ms that the measured network must not exceed.
         measure: measures a network on the device.
         max_rounds: how many networks to try.
-        start_ms: budget of the first derivation; ``budget_ms`` by default.
+        start_ms: budget of the first derivation; ``budget_ms`` by default. Where it is below that,
+            it is not loosened.
+        fill: share of the budget that is to be used; 0 takes the likeliest network within it.
 
     Returns:
-        The rounds; the last one's network is within the budget.
+        The rounds; the last one's network is within the budget, and of those that are it is the
+        one that uses most of it.
 
     Raises:
         BudgetError: no network of the space is, or none of those tried.
     """
     rounds: list[Round] = []
     asked_ms = budget_ms if start_ms is None else start_ms
+    within: list[Round] = []
+    most = MAX_LOOSENED if asked_ms >= budget_ms else 0
     while len(rounds) < max_rounds:
-        architecture = derive(matrix, log_probabilities, asked_ms)
+        architecture = derive_filling(matrix, log_probabilities, asked_ms, fill)
+        if architecture in (round_.architecture for round_ in within):
+            break
         predicted_ms = float(matrix.price([architecture])[0])
         measured_ms, upper_ms = measure(architecture)
-        rounds.append(Round(architecture, asked_ms, predicted_ms, measured_ms, upper_ms))
+        last = Round(architecture, asked_ms, predicted_ms, measured_ms, upper_ms)
+        rounds.append(last)
         if upper_ms <= budget_ms:
-            return rounds
-        # The model is optimistic by this factor here. At least the same network must not return.
-        asked_ms = min(asked_ms * budget_ms / upper_ms, predicted_ms * (1 - 1e-6))
+            within.append(last)
+            if upper_ms >= fill * budget_ms or len(within) > most:
+                break
+            # What this one leaves of the budget is asked for too, but not what was over before.
+            over = [round_.asked_ms for round_ in rounds if round_.upper_ms > budget_ms]
+            looser_ms = asked_ms * budget_ms / upper_ms
+            asked_ms = min([looser_ms, *((asked_ms + tried_ms) / 2 for tried_ms in over)])
+        elif within:
+            # Looser was too loose.
+            break
+        else:
+            # The model is optimistic by this factor. At least the same network must not return.
+            asked_ms = min(asked_ms * budget_ms / upper_ms, predicted_ms * (1 - 1e-6))
+    if within:
+        best = max(within, key=lambda round_: round_.upper_ms)
+        return [*(round_ for round_ in rounds if round_ is not best), best]
     closest = min(rounds, key=lambda round_: round_.upper_ms)
     raise BudgetError(
         f"none of {len(rounds)} networks was within {format_ms(budget_ms)} when measured",

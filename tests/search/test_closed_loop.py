@@ -7,7 +7,8 @@ import pytest
 
 from devices.errors import BudgetError
 from search.architecture import Architecture
-from search.closed_loop import Measure, derive_measured
+from search.closed_loop import MAX_LOOSENED, Measure, derive_measured
+from search.derive import derive
 from search.expected_latency import LatencyMatrix
 from search.spaces.mobile import mobile_tiny
 
@@ -81,3 +82,33 @@ def test_it_can_start_below_the_budget() -> None:
     start_ms = FASTEST_MS * 1.5
     rounds = derive_measured(MATRIX, LOGS, BUDGET_MS, device(1.0), start_ms=start_ms)
     assert rounds[-1].predicted_ms <= start_ms
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.7, 0.9])
+def test_a_faster_device_gets_a_network_that_uses_the_budget_there(factor: float) -> None:
+    rounds = derive_measured(MATRIX, LOGS, BUDGET_MS, device(factor))
+    assert len(rounds) <= 1 + MAX_LOOSENED
+    assert 0.9 * BUDGET_MS <= rounds[-1].upper_ms <= BUDGET_MS
+    assert rounds[-1].upper_ms == max(round_.upper_ms for round_ in rounds)
+
+
+def test_looser_that_is_too_loose_leaves_the_network_that_was_within() -> None:
+    def uneven(architecture: Architecture) -> tuple[float, float]:
+        predicted_ms = float(MATRIX.price([architecture])[0])
+        factor = 0.8 if predicted_ms <= BUDGET_MS else 1.5
+        return factor * predicted_ms, factor * predicted_ms
+
+    rounds = derive_measured(MATRIX, LOGS, BUDGET_MS, uneven)
+    assert [round_.upper_ms <= BUDGET_MS for round_ in rounds] == [False, True]
+    assert rounds[-1].predicted_ms <= BUDGET_MS
+
+
+def test_a_start_below_the_budget_is_not_loosened() -> None:
+    start_ms = FASTEST_MS * 1.5
+    rounds = derive_measured(MATRIX, LOGS, BUDGET_MS, device(0.7), start_ms=start_ms)
+    assert [round_.asked_ms for round_ in rounds] == [start_ms]
+
+
+def test_the_likeliest_network_whatever_it_uses_can_be_asked_for() -> None:
+    (only,) = derive_measured(MATRIX, LOGS, BUDGET_MS, device(1.0), fill=0.0)
+    assert only.architecture == derive(MATRIX, LOGS, BUDGET_MS)
