@@ -261,8 +261,11 @@ class _Run:
         def tell(epoch: int, loss: float) -> None:
             self._tell("train", before * config.epochs + epoch, wanted * config.epochs)
 
+        # Of the training under way: it goes on in the middle of an epoch.
+        path = self._path(finalist.architecture).with_suffix(".training.pt")
+        under_way = None if self.folder is None else path
         try:
-            result = train(network, self.data, config, on_epoch=tell)
+            result = train(network, self.data, config, on_epoch=tell, checkpoint=under_way)
         except DivergedError as error:
             return dataclasses.replace(finalist, status="diverged", failure=str(error))
         finalist = dataclasses.replace(
@@ -278,6 +281,7 @@ class _Run:
             fields["architecture"] = finalist.architecture.id
             state = {"finalist": fields, "weights": weights}
             save_checkpoint(self._path(finalist.architecture), self.fingerprint, state)
+            path.unlink(missing_ok=True)
         return finalist
 
     def _restored(self, candidate: Candidate) -> Finalist | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,69 +17,17 @@ from torch.utils.data import Dataset
 
 from devices.errors import DatasetError, DivergedError, InputError
 from search.architecture import Architecture
+from search.augment import augmented
+from search.averaging import WeightAverage
+from search.checkpoint import Fingerprint, fingerprint_of, load_checkpoint, save_checkpoint
 from search.data import DataSource, batches, check_data, check_outputs, fetch, size_of
+from search.interrupts import Interrupts
 from search.spaces.base import SearchSpace
+from search.train_config import TrainConfig as TrainConfig
+from search.train_config import TrainResult as TrainResult
+from search.train_config import require_positive as require_positive
 
 OnEpoch = Callable[[int, float], None]
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How a network is trained: SGD with Nesterov momentum, cosine schedule, label smoothing.
-
-    Attributes:
-        epochs: passes over the training split.
-        batch_size: images a step.
-        learning_rate: at its peak, reached after ``warmup_epochs`` of linear rise.
-        warmup_epochs: passes over which the learning rate rises.
-        momentum: of SGD.
-        weight_decay: on kernels and matrices; never on batch norm and biases.
-        label_smoothing: share of each label spread over all classes.
-        seed: order of the images.
-        device: torch device that trains.
-    """
-
-    epochs: int = 12
-    batch_size: int = 64
-    learning_rate: float = 0.1
-    warmup_epochs: float = 1.0
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    label_smoothing: float = 0.1
-    seed: int = 0
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        require_positive(
-            epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate
-        )
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What training gave.
-
-    Attributes:
-        validation_accuracy: share of the validation split classified correctly, after the last
-            epoch.
-        test_accuracy: the same of the test split.
-        train_loss: mean loss of each epoch.
-        epochs: how many there were.
-        seed: order of the images.
-    """
-
-    validation_accuracy: float
-    test_accuracy: float
-    train_loss: tuple[float, ...]
-    epochs: int
-    seed: int
-
-
-def require_positive(**values: float) -> None:
-    """Raise :class:`InputError` for the first value that is not finite and above zero."""
-    for name, value in values.items():
-        if not (math.isfinite(value) and value > 0):
-            raise InputError(f"{name}={value}", "must be above zero")
 
 
 @contextmanager
@@ -139,6 +89,15 @@ def placed(inputs: Tensor, device: str) -> Tensor:
     return inputs.to(device, memory_format=torch.channels_last)
 
 
+def check_device(device: str) -> None:
+    """Raise :class:`InputError` where torch cannot train on a device."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        why = str(error).partition("\n")[0]
+        raise InputError(f"no training on {device!r}", why, "cpu, or cuda:0") from error
+
+
 def checked_loss(loss: Tensor, learning_rate: float, when: str) -> float:
     """The value of a loss.
 
@@ -156,61 +115,242 @@ def checked_loss(loss: Tensor, learning_rate: float, when: str) -> float:
 
 
 def train(
-    model: nn.Module, data: DataSource, config: TrainConfig, on_epoch: OnEpoch | None = None
+    model: nn.Module,
+    data: DataSource,
+    config: TrainConfig,
+    on_epoch: OnEpoch | None = None,
+    *,
+    checkpoint: Path | None = None,
 ) -> TrainResult:
     """Train a network in place, and say how well it does.
 
     The network is moved to the configured device and to the channels-last layout, and keeps the
-    statistics and weights of the last epoch. Torch's global generator is left as found.
+    statistics and weights of the last step, or their average. Torch's global generator is left as
+    found.
 
     Args:
         model: takes ``(N, *data.input_shape)``, gives logits ``(N, classes)``.
         data: what to train on; only ``train`` touches the weights.
         config: how.
         on_epoch: called after each epoch with its number, from 1, and its mean loss.
+        checkpoint: file that is written after each epoch, and on Ctrl-C and SIGTERM, which do what
+            they do when it is written. The same call with an existing file goes on from it; on a
+            CPU it gives what an uninterrupted training gives, bit for bit, but for a time limit.
 
     Raises:
         DatasetError: data this network cannot be trained on, before the first step.
-        DivergedError: a loss that is not finite.
+        InputError: a checkpoint of another training; a device that is not there.
+        DivergedError: a loss or weight that is not finite; the checkpoint stays as it was before.
     """
     check_data(data, data.input_shape, data.classes)
-    model.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub knows this argument only without a device
+    check_device(config.device)
+    run = _Run(model, data, config, checkpoint)
     _check_fit(model, data, config.device)
-    optimizer = sgd(model.parameters(), config.learning_rate, config.momentum, config.weight_decay)
-    generator = torch.Generator().manual_seed(config.seed)
-    size = size_of(data.train)
-    steps = config.epochs * max(1, size // config.batch_size)
-    rise = min(config.warmup_epochs / config.epochs, 0.5)
-    history: list[float] = []
-    step = 0
     with seeded(config.seed):
-        for epoch in range(1, config.epochs + 1):
-            model.train()
-            total, seen = 0.0, 0
-            for inputs, labels in batches(data.train, config.batch_size, generator, drop_last=True):
-                rate = scheduled(config.learning_rate, step / steps, rise)
-                set_learning_rate(optimizer, rate)
-                optimizer.zero_grad()
-                logits = model(placed(inputs, config.device))
-                loss = F.cross_entropy(
-                    logits, labels.to(config.device), label_smoothing=config.label_smoothing
-                )
-                value = checked_loss(loss, config.learning_rate, f"epoch {epoch}")
-                torch.autograd.backward(loss)
-                optimizer.step()
-                step += 1
-                total += value * len(labels)
-                seen += len(labels)
-            optimizer.zero_grad()
-            history.append(total / seen)
-            if on_epoch is not None:
-                on_epoch(epoch, history[-1])
+        run.restore()
+        with Interrupts(hold=checkpoint is not None) as interrupts:
+            while not run.is_over:
+                run.train_epoch(interrupts)
+                run.save()
+                if on_epoch is not None:
+                    on_epoch(len(run.history), run.history[-1])
+        if run.average is not None:
+            model.load_state_dict(run.average.average)
         return TrainResult(
             evaluate(model, data.validation, config.device),
             evaluate(model, data.test, config.device),
-            tuple(history),
-            config.epochs,
+            tuple(run.history),
+            len(run.history),
             config.seed,
+            run.stopped_early,
+        )
+
+
+class _Run:
+    """A training under way: everything it changes is in :meth:`save`."""
+
+    def __init__(
+        self, model: nn.Module, data: DataSource, config: TrainConfig, checkpoint: Path | None
+    ) -> None:
+        self.model = model
+        self.data = data
+        self.config = config
+        self.checkpoint = checkpoint
+        own = config.augmentation
+        self.augmentation = data.augmentation if own is None else own
+        self.fingerprint: Fingerprint = {}
+        if checkpoint is not None:
+            self.fingerprint = fingerprint_of(
+                training=config,
+                augmentation=self.augmentation,
+                data=data,
+                network=_digest(model),
+            )
+        model.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub knows this argument only without a device
+        self.optimizer = sgd(
+            model.parameters(), config.learning_rate, config.momentum, config.weight_decay
+        )
+        self.average = WeightAverage(model, config.average_decay) if config.average_decay else None
+        self.precision = _half(config) if config.mixed_precision else None
+        self.scaler = torch.amp.GradScaler("cuda", enabled=self.precision is torch.float16)
+        self.order = torch.Generator().manual_seed(config.seed)
+        self.draws = torch.Generator().manual_seed(config.seed + 1)
+        # Where the order of the epoch under way was drawn.
+        self.order_state = self.order.get_state()
+        self.steps_an_epoch = max(1, size_of(data.train) // config.batch_size)
+        self.history: list[float] = []
+        self.step, self.total, self.seen, self.seconds = 0, 0.0, 0, 0.0
+        self.stopped_early = False
+        self.kept = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.stopped_early or len(self.history) >= self.config.epochs
+
+    def train_epoch(self, interrupts: Interrupts) -> None:
+        """The rest of an epoch."""
+        config = self.config
+        self.model.train()
+        start = time.monotonic() - self.seconds
+        self.order_state = self.order.get_state()
+        try:
+            for inputs, labels in batches(
+                self.data.train, config.batch_size, self.order, drop_last=True, first=self.step
+            ):
+                self._train_step(inputs, labels)
+                self.seconds = time.monotonic() - start
+                if interrupts.caught is not None:
+                    self.save()
+                    interrupts.deliver()
+                if config.max_seconds is not None and self.seconds >= config.max_seconds:
+                    break
+            _check_finite(self.model, config.learning_rate, self._epoch)
+        except DivergedError as error:
+            if not self.kept:
+                raise
+            raise DivergedError(error.what, error.why, f"{error.hint}; {self.kept}") from error
+        self.stopped_early = (
+            config.max_seconds is not None
+            and self.seconds >= config.max_seconds
+            and (self.step < self.steps_an_epoch or len(self.history) + 1 < config.epochs)
+        )
+        self.history.append(self.total / self.seen)
+        self.step, self.total, self.seen = 0, 0.0, 0
+
+    @property
+    def _epoch(self) -> str:
+        return f"epoch {len(self.history) + 1}"
+
+    def _train_step(self, inputs: Tensor, labels: Tensor) -> None:
+        config = self.config
+        set_learning_rate(self.optimizer, self._learning_rate())
+        self.optimizer.zero_grad()
+        inputs = augmented(inputs, self.augmentation, self.draws)
+        with _autocast(self.precision):
+            logits = self.model(placed(inputs, config.device))
+            loss = F.cross_entropy(
+                logits, labels.to(config.device), label_smoothing=config.label_smoothing
+            )
+        value = checked_loss(loss, config.learning_rate, self._epoch)
+        torch.autograd.backward(self.scaler.scale(loss))
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+        if self.average is not None:
+            self.average.update(self.model)
+        self.step += 1
+        self.total += value * len(labels)
+        self.seen += len(labels)
+
+    def _learning_rate(self) -> float:
+        """By the steps that were made, or by the time that went by where that is further on."""
+        config = self.config
+        rise = min(config.warmup_epochs / config.epochs, 0.5)
+        done = len(self.history) * self.steps_an_epoch + self.step
+        progress = done / (config.epochs * self.steps_an_epoch)
+        if config.max_seconds is not None:
+            progress = max(progress, min(self.seconds / config.max_seconds, 1.0))
+        return scheduled(config.learning_rate, progress, rise)
+
+    def save(self) -> None:
+        """Write the checkpoint, where there is one, unless a weight is not finite."""
+        if self.checkpoint is None or _not_finite(self.model):
+            return
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "average": None if self.average is None else self.average.state(),
+            "order": self.order_state if self.step else self.order.get_state(),
+            "draws": self.draws.get_state(),
+            "global": torch.get_rng_state(),
+            **{name: getattr(self, name) for name in _PLAIN},
+        }
+        save_checkpoint(self.checkpoint, self.fingerprint, state)
+        self._say_kept()
+
+    def restore(self) -> None:
+        """Go on from the checkpoint, where there is one."""
+        if self.checkpoint is None:
+            return
+        state = load_checkpoint(self.checkpoint, self.fingerprint)
+        if state is None:
+            return
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.restore(**state["average"])
+        self.order.set_state(state["order"])
+        self.draws.set_state(state["draws"])
+        torch.set_rng_state(state["global"])
+        for name in _PLAIN:
+            setattr(self, name, state[name])
+        self._say_kept()
+
+    def _say_kept(self) -> None:
+        self.kept = f"{self.checkpoint} keeps the network after {len(self.history)} epochs"
+        self.kept += f" and {self.step} steps" if self.step else ""
+
+
+_PLAIN = ("history", "step", "total", "seen", "seconds", "stopped_early")
+
+
+def _half(config: TrainConfig) -> torch.dtype:
+    """The 16-bit floats that a CUDA device computes in."""
+    with torch.cuda.device(config.device):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+
+def _autocast(precision: torch.dtype | None) -> AbstractContextManager[Any]:
+    return nullcontext() if precision is None else torch.autocast("cuda", dtype=precision)
+
+
+def _digest(model: nn.Module) -> str:
+    """Of the names, shapes and values of the weights."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(f"{name} {tuple(value.shape)} {value.dtype};".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _not_finite(model: nn.Module) -> str:
+    """Name of a weight or statistic that is not finite, if there is one."""
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            return name
+    return ""
+
+
+def _check_finite(model: nn.Module, learning_rate: float, when: str) -> None:
+    if name := _not_finite(model):
+        raise DivergedError(
+            f"{name} is not finite after {when}",
+            f"a learning rate of {learning_rate:g} is too high here, or the data hold extremes",
+            f"a learning rate of {learning_rate / 10:g}",
         )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from devices.errors import DatasetError
+from search.augment import CROP, Augmentation
 from search.data.arrays import Shape, check_labels
 from search.data.published import Arrays, from_published
 from search.data.registry import register_folder
@@ -65,7 +66,9 @@ def cifar10(folder: Path, input_shape: Shape, seed: int) -> DataSource:
     images, labels = zip(*(_batch(place / name) for name in _TRAINING), strict=True)
     train = torch.cat(images), torch.cat(labels)
     test = _batch(place / _TEST)
-    return from_published("cifar10", train, test, input_shape, len(CIFAR10_CLASSES), seed)
+    augmentation = Augmentation(crop=CROP, flip=True)
+    classes = len(CIFAR10_CLASSES)
+    return from_published("cifar10", train, test, input_shape, classes, seed, augmentation)
 
 
 def _missing(place: Path, names: list[str]) -> DatasetError:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from devices.errors import DatasetError
+from search.augment import CROP, Augmentation
 from search.data.arrays import Shape, check_labels
 from search.data.published import Arrays, from_published
 from search.data.registry import register_folder
@@ -64,6 +65,7 @@ def fashion_mnist(folder: Path, input_shape: Shape, seed: int) -> DataSource:
         input_shape,
         len(FASHION_CLASSES),
         seed,
+        Augmentation(crop=CROP, flip=True),
     )
 
 

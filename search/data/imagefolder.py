@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from devices.errors import DatasetError, MissingExtraError
+from search.augment import CROP, Augmentation
 from search.data.arrays import Shape
 from search.data.published import Arrays, from_published
 from search.data.registry import register_folder
@@ -80,7 +81,8 @@ def imagefolder(
             reader.notes.append(f"{folder / present[1]} is not used: validation is a part of train")
     name = f"imagefolder {folder.name}"
     notes = (*reader.notes, *reader.left_out())
-    return from_published(name, train, test, input_shape, len(classes), seed, notes)
+    augmentation = Augmentation(crop=CROP, flip=True)
+    return from_published(name, train, test, input_shape, len(classes), seed, augmentation, notes)
 
 
 def _classes(folder: Path) -> list[str]:

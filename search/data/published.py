@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from devices.errors import DatasetError
+from search.augment import Augmentation
 from search.data.arrays import ImageArrays, Normalisation, Shape, with_channels
 from search.data.source import DataSource, stratified
 
@@ -22,6 +23,7 @@ def from_published(
     input_shape: Shape,
     classes: int,
     seed: int,
+    augmentation: Augmentation,
     notes: tuple[str, ...] = (),
 ) -> DataSource:
     """Data whose test split stays as it is, and whose training split gives a tenth for validation.
@@ -36,6 +38,7 @@ def from_published(
         input_shape: ``(channels, height, width)`` of the network's input.
         classes: number of classes.
         seed: decides which images are set aside.
+        augmentation: what suits training images of this kind.
         notes: what a person should know about these data, a line each.
 
     Raises:
@@ -61,4 +64,5 @@ def from_published(
         input_shape,
         classes,
         notes,
+        augmentation,
     )

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset, TensorDataset, default_collate
 
 from devices.errors import DatasetError, InputError
+from search.augment import NONE, Augmentation
 from search.data.arrays import ImageArrays, Shape
 
 Images = Dataset[Any] | tuple[Tensor, Tensor]
@@ -37,6 +38,7 @@ class DataSource:
         input_shape: ``(channels, height, width)`` of an image.
         classes: number of classes; labels are 0 to ``classes - 1``.
         notes: what a person should know about these data, a line each.
+        augmentation: what suits training images of this kind.
     """
 
     name: str
@@ -46,6 +48,7 @@ class DataSource:
     input_shape: Shape
     classes: int
     notes: tuple[str, ...] = ()
+    augmentation: Augmentation = NONE
 
     @property
     def splits(self) -> dict[str, Dataset[Any]]:
@@ -77,6 +80,7 @@ def from_dataset(
     classes: int | None = None,
     validation_share: float = 0.2,
     seed: int = 0,
+    augmentation: Augmentation = NONE,
 ) -> DataSource:
     """Data from torch datasets, or from pairs of an image tensor and a label tensor.
 
@@ -88,6 +92,7 @@ def from_dataset(
         classes: number of classes; without it one more than the largest label of ``train``.
         validation_share: how much of ``train`` is set aside, above 0 and below 1.
         seed: decides which images are set aside.
+        augmentation: what suits training images of this kind.
 
     Raises:
         DatasetError: no images, items that are not pairs, or as many labels as images are not.
@@ -105,7 +110,13 @@ def from_dataset(
         training, chosen = _set_aside(training, validation_share, seed)
     channels, height, width = looked_at[0].shape[1:]
     return DataSource(
-        name, training, chosen, _as_dataset("test", test), (channels, height, width), classes
+        name,
+        training,
+        chosen,
+        _as_dataset("test", test),
+        (channels, height, width),
+        classes,
+        augmentation=augmentation,
     )
 
 
@@ -168,6 +179,7 @@ def batches(
     generator: torch.Generator | None = None,
     *,
     drop_last: bool = False,
+    first: int = 0,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """One pass over a dataset in batches of images ``(n, C, H, W)`` and labels ``(n,)``.
 
@@ -176,11 +188,12 @@ def batches(
         batch_size: images a batch.
         generator: shuffles; without it the order is the dataset's.
         drop_last: leave an incomplete last batch out, unless it is the only one.
+        first: batches at the beginning that are left out, in the same order.
     """
     count = size_of(dataset)
     order = torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
     stop = count - count % batch_size if drop_last and count >= batch_size else count
-    for start in range(0, stop, batch_size):
+    for start in range(first * batch_size, stop, batch_size):
         yield fetch(dataset, order[start : min(start + batch_size, stop)])
 
 

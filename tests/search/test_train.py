@@ -1,15 +1,24 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from striped_images import stripes
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
+import search.train as module
 from devices.errors import DatasetError, DivergedError, InputError
+from search.augment import Augmentation
 from search.data import DataSource, from_dataset
 from search.spaces.mobile import mobile_tiny
 from search.train import (
@@ -19,6 +28,7 @@ from search.train import (
     evaluating,
     scheduled,
     seeded,
+    set_learning_rate,
     sgd,
     train,
 )
@@ -110,12 +120,6 @@ def test_a_network_for_other_images_is_refused() -> None:
         train(nn.Sequential(nn.Flatten(), nn.Linear(10, 2)), source(), CONFIG)
 
 
-@pytest.mark.parametrize("change", [{"epochs": 0}, {"learning_rate": math.nan}, {"batch_size": -1}])
-def test_settings_out_of_range_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="must be above zero"):
-        dataclasses.replace(CONFIG, **change)
-
-
 def test_evaluation_leaves_modes_and_statistics_as_found() -> None:
     model = network()
     model.train()
@@ -139,6 +143,199 @@ def test_modes_come_back_after_an_exception() -> None:
         fail()
     assert not any(modes)
     assert all(module.training for module in model.modules())
+
+
+class Interrupting(Dataset[tuple[Tensor, Tensor]]):
+    """Training images that send this process a signal when the n-th of them is asked for."""
+
+    def __init__(self, n: int, number: int = signal.SIGINT) -> None:
+        self.images, self.labels = stripes(96, 0)
+        self.left = n
+        self.number = number
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), self.number)
+        return self.images[index], self.labels[index]
+
+
+def dropping() -> nn.Sequential:
+    """A network that draws from torch's global generator while it is trained."""
+    model = network()
+    model.insert(3, nn.Dropout(0.2))
+    return model
+
+
+FULL = dataclasses.replace(
+    CONFIG, augmentation=Augmentation(0.2, True, 0.3), average_decay=0.9, label_smoothing=0.2
+)
+NEVER = 10**9
+
+
+# 96 images are 6 steps an epoch: in the middle of the first and second, at the end of one.
+@pytest.mark.parametrize("n", [40, 96 + 30, 96, 2 * 96 + 96])
+def test_an_interrupted_training_goes_on_bit_for_bit(n: int, tmp_path: Path) -> None:
+    data = from_dataset(Interrupting(NEVER), stripes(40, 1), stripes(40, 2))
+    expected = dropping()
+    wanted = train(expected, data, FULL)
+    path = tmp_path / "training.pt"
+    # Past the items that are looked at beforehand.
+    cut = from_dataset(Interrupting(n + 96 + 1 + 96), stripes(40, 1), stripes(40, 2))
+    with pytest.raises(KeyboardInterrupt):
+        train(dropping(), cut, FULL, checkpoint=path)
+    resumed = dropping()
+    assert train(resumed, data, FULL, checkpoint=path) == wanted
+    assert same(state(resumed), state(expected))
+
+
+def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "training.pt"
+    first, second = network(), network()
+    result = train(first, source(), FULL, checkpoint=path)
+    told: list[int] = []
+    again = train(second, source(), FULL, lambda epoch, loss: told.append(epoch), checkpoint=path)
+    assert again == result
+    assert told == []
+    assert same(state(first), state(second))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import importlib.util
+spec = importlib.util.spec_from_file_location("test_train", {file!r})
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+data = module.from_dataset(
+    module.Interrupting({n}, {number}), module.stripes(40, 1), module.stripes(40, 2)
+)
+module.train(module.dropping(), data, module.FULL, checkpoint=Path({path!r}))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_process_leaves_a_file_to_go_on_from(number: int, tmp_path: Path) -> None:
+    path = tmp_path / "training.pt"
+    tests = str(Path(__file__).parents[1])
+    code = KILLED.format(
+        tests=tests, file=__file__, n=2 * 96 + 1 + 96 + 30, number=int(number), path=str(path)
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == -number, done.stderr
+    data = from_dataset(Interrupting(NEVER), stripes(40, 1), stripes(40, 2))
+    expected, resumed = dropping(), dropping()
+    wanted = train(expected, data, FULL)
+    assert path.exists()
+    assert train(resumed, data, FULL, checkpoint=path) == wanted
+    assert same(state(resumed), state(expected))
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "training.pt"
+    train(network(), source(), CONFIG, checkpoint=path)
+    with pytest.raises(
+        InputError, match=r"another run: training\.learning_rate was 0\.05, is 0.06"
+    ):
+        train(network(), source(), dataclasses.replace(CONFIG, learning_rate=0.06), checkpoint=path)
+    with pytest.raises(InputError, match="another run: network was"):
+        train(
+            dropping().append(nn.Identity()).append(nn.Linear(2, 2)),
+            source(),
+            CONFIG,
+            checkpoint=path,
+        )
+
+
+def test_a_divergence_keeps_the_last_good_checkpoint_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "training.pt"
+    inputs, labels = stripes(96, 0)
+    data = from_dataset((inputs, labels), stripes(40, 1), stripes(40, 2))
+    before = b""
+
+    def poison(epoch: int, loss: float) -> None:
+        nonlocal before
+        before = path.read_bytes()
+        if epoch == 2:
+            inputs[5] = float("inf")
+
+    with pytest.raises(DivergedError, match=r"epoch 3.*training.pt keeps .* after 2 epochs"):
+        train(network(), data, CONFIG, on_epoch=poison, checkpoint=path)
+    assert path.read_bytes() == before
+
+
+def test_weights_that_are_not_finite_end_the_training() -> None:
+    def poison(epoch: int, loss: float) -> None:
+        with torch.no_grad():
+            model[1].running_var[0] = math.inf
+
+    model = network()
+    with pytest.raises(DivergedError, match=r"1\.running_var is not finite after epoch 2"):
+        train(model, source(), CONFIG, on_epoch=poison)
+
+
+def test_a_time_limit_ends_the_training_with_its_learning_rate_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ticks = itertools.count()
+    rates: list[float] = []
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(ticks) / 10)
+    monkeypatch.setattr(
+        module,
+        "set_learning_rate",
+        lambda optimizer, rate: (rates.append(rate), set_learning_rate(optimizer, rate)),
+    )
+    config = dataclasses.replace(CONFIG, epochs=100, max_seconds=0.95, warmup_epochs=0)
+    result = train(network(), source(), config)
+    assert result.stopped_early
+    assert result.epochs == len(result.train_loss) == 2
+    assert len(rates) == 10
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 0.05 * rates[0]
+
+
+def test_a_time_limit_that_is_not_reached_changes_nothing() -> None:
+    one, other = network(), network()
+    result = train(one, source(), CONFIG)
+    assert train(other, source(), dataclasses.replace(CONFIG, max_seconds=1e6)) == result
+    assert not result.stopped_early
+    assert same(state(one), state(other))
+
+
+def test_the_average_of_the_weights_is_the_network_then() -> None:
+    plain, averaged = network(), network()
+    train(plain, source(), CONFIG)
+    result = train(averaged, source(), dataclasses.replace(CONFIG, average_decay=0.5))
+    assert not same(state(plain), state(averaged))
+    assert result.validation_accuracy == evaluate(averaged, source().validation) > 0.9
+
+
+def test_data_suggest_an_augmentation_and_the_settings_have_the_last_word() -> None:
+    def weights(suggested: Augmentation, wanted: Augmentation | None) -> list[Tensor]:
+        data = from_dataset(stripes(96, 0), stripes(40, 1), augmentation=suggested)
+        model = network()
+        train(model, data, dataclasses.replace(CONFIG, augmentation=wanted))
+        return state(model)
+
+    plain, flipped = Augmentation(), Augmentation(flip=True)
+    assert same(weights(plain, flipped), weights(flipped, None))
+    assert same(weights(flipped, plain), weights(plain, None))
+    assert not same(weights(flipped, None), weights(plain, None))
+
+
+def test_a_device_that_is_not_there_is_said() -> None:
+    with pytest.raises(InputError, match="no training on 'cuda:99'"):
+        train(network(), source(), dataclasses.replace(CONFIG, device="cuda:99"))
+
+
+@pytest.mark.gpu
+def test_mixed_precision_learns_too() -> None:
+    config = dataclasses.replace(CONFIG, device="cuda", mixed_precision=True, average_decay=0.9)
+    assert train(network(), source(), config).validation_accuracy > 0.9
 
 
 def test_batch_norm_and_biases_do_not_decay() -> None:

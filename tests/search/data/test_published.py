@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from devices.errors import DatasetError
+from search.augment import Augmentation
 from search.data.arrays import ImageArrays
 from search.data.published import from_published
 from search.data.source import DataSource
@@ -19,7 +20,9 @@ def arrays(count: int, brightest: int = 256) -> tuple[Tensor, Tensor]:
 
 
 def source(seed: int = 0) -> DataSource:
-    return from_published("mine", arrays(200), arrays(40, 100), SHAPE, 4, seed)
+    return from_published(
+        "mine", arrays(200), arrays(40, 100), SHAPE, 4, seed, Augmentation(flip=True)
+    )
 
 
 def held(dataset: object) -> ImageArrays:
@@ -56,4 +59,4 @@ def test_the_seed_decides_what_is_set_aside() -> None:
 
 def test_a_split_without_images_is_refused() -> None:
     with pytest.raises(DatasetError, match="mine has no test images"):
-        from_published("mine", arrays(20), arrays(0), SHAPE, 4, 0)
+        from_published("mine", arrays(20), arrays(0), SHAPE, 4, 0, Augmentation())
