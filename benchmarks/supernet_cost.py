@@ -26,9 +26,10 @@ from gradient_kernel import MEBIBYTE, LiveBytes, one_thread, quartiles, verdict
 from torch import nn
 
 from profiler.ops import OpSpec
+from search.alpha_steps import update_alphas
 from search.spaces.base import ChainSpace
 from search.spaces.mobile import mobile_tiny
-from search.supernet import Pair, Supernet, update_alphas
+from search.supernet import Members, Supernet
 from search.train import build_network, placed, sgd
 
 COUNTS = (2, 4, 8, 12)
@@ -176,8 +177,8 @@ def alpha_case(
     optimizer = torch.optim.Adam(net.architecture_parameters(), lr=1e-3, betas=(0.0, 0.999))
 
     def step(path: list[int]) -> None:
-        pairs = [Pair(choice, 1 - choice) for choice in path]
-        logits, gates = net.forward_pairs(inputs, pairs)
+        pairs: list[Members] = [(choice, 1 - choice) for choice in path]
+        logits, gates = net.forward_gates(inputs, pairs)
         gradients = torch.autograd.grad(F.cross_entropy(logits, labels), gates)
         update_alphas(net, pairs, gradients, optimizer)
 

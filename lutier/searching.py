@@ -32,7 +32,8 @@ from search.closed_loop import derive_measured
 from search.data import DataSource, check_data, open_data
 from search.expected_latency import LatencyMatrix
 from search.knas import KnasConfig, knas_search
-from search.proxyless import EpochRecord, ProxylessConfig, proxyless_search
+from search.proxyless import EpochRecord, proxyless_search
+from search.proxyless_config import ProxylessConfig
 from search.spaces.base import ChainSpace
 from search.spaces.registry import open_space
 from search.train import TrainConfig, TrainResult, build_network, train

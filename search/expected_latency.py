@@ -1,4 +1,4 @@
-"""Latency of a whole space as one small matrix: pricing, its expectation, and the paper's losses.
+"""Latency of a whole space as one small matrix: pricing, and its expectation.
 
 A network of a chain costs a constant plus a contribution of the candidate taken in each block, so
 the expected latency of a distribution over networks is linear in its probabilities
@@ -180,6 +180,19 @@ class LatencyMatrix:
         return budget_ms
 
 
+@dataclass(frozen=True)
+class Limit:
+    """A latency that a network must not exceed on a device.
+
+    Attributes:
+        matrix: latencies of the space on that device.
+        budget_ms: in ms.
+    """
+
+    matrix: LatencyMatrix
+    budget_ms: float
+
+
 def _rounded_up(latency_ms: float) -> float:
     """The latency with three significant digits, never below itself."""
     if latency_ms == 0:
@@ -187,65 +200,3 @@ def _rounded_up(latency_ms: float) -> float:
     digits = 2 - math.floor(math.log10(abs(latency_ms)))
     rounded = round(latency_ms, digits)
     return rounded if rounded >= latency_ms else round(rounded + 10.0**-digits, digits)
-
-
-def mul_log(
-    cross_entropy: torch.Tensor,
-    expected_ms: torch.Tensor,
-    reference_ms: float,
-    a: float = 0.2,
-    b: float = 0.3,
-    unit_ms: float = 1e-3,
-) -> torch.Tensor:
-    """ProxylessNAS's loss with a multiplied latency term: ``a * CE * (log E / log ref) ** b``.
-
-    The logarithm of a latency depends on the unit it is counted in, and a latency of one unit or
-    less has none that the power can take. The formula as published counts in ms, which breaks for
-    networks of 1 ms and less; here both latencies are counted in microseconds. In a smaller unit
-    the term pulls less: at the reference, a relative change of the latency changes the loss by
-    ``b / log(ref / unit)`` times as much. ``unit_ms=1.0`` gives the published numbers.
-
-    Args:
-        cross_entropy: scalar.
-        expected_ms: scalar, expected latency in ms.
-        reference_ms: the latency aimed at, in ms.
-        a: scale of the loss.
-        b: strength of the latency term.
-        unit_ms: the unit the logarithm counts in, in ms.
-
-    Raises:
-        InputError: a latency of one unit or less.
-    """
-    for noun, latency_ms in (("expected", expected_ms.item()), ("reference", reference_ms)):
-        if not latency_ms > unit_ms:
-            raise InputError(
-                f"{noun} latency of {latency_ms:.6g} ms in mul#log",
-                f"its logarithm needs more than one unit of {unit_ms:.6g} ms",
-                "the loss add#linear, which has no logarithm",
-            )
-    log_ratio = torch.log(expected_ms / unit_ms) / math.log(reference_ms / unit_ms)
-    return a * cross_entropy * log_ratio**b
-
-
-def add_linear(
-    cross_entropy: torch.Tensor,
-    expected_ms: torch.Tensor,
-    reference_ms: float,
-    weight: float = 0.1,
-) -> torch.Tensor:
-    """ProxylessNAS's loss with an added latency term: ``CE + weight * (E - ref) / ref``.
-
-    Below the reference the term goes on rewarding ever faster networks.
-
-    Args:
-        cross_entropy: scalar.
-        expected_ms: scalar, expected latency in ms.
-        reference_ms: the latency aimed at, in ms.
-        weight: strength of the latency term.
-
-    Raises:
-        InputError: a reference that is not above zero.
-    """
-    if not reference_ms > 0:
-        raise InputError(f"reference latency of {reference_ms:.6g} ms", "must be above zero")
-    return cross_entropy + weight * (expected_ms - reference_ms) / reference_ms

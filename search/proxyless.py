@@ -2,22 +2,9 @@
 
 Cai, Zhu, Han: "ProxylessNAS: Direct Neural Architecture Search on Target Task and Hardware", ICLR
 2019. After a warm-up of the weights on uniformly drawn paths, steps of the weights on the training
-split take turns with steps of the architecture parameters on the validation split. The latter
-minimise cross-entropy together with the expected latency, in one of the paper's two ways or in a
-third one::
-
-    mul#log      a * CE * (log E[LAT] / log ref) ** b
-    add#linear   CE + weight * (E[LAT] - ref) / ref            ref = the budget
-    add#hinge    CE + weight * max(0, E[LAT] - ref) / ref
-
-The first two go on rewarding ever faster networks below the budget, or never reach it, as their
-strength will have it. The third, which is not in the paper, pulls above the budget only: expected
-latency settles there, whatever the strength.
-
-Latency enters where cross-entropy does, at the gates: ``dE[LAT]/dp_j = F_j`` is added to
-``dL/dg_j`` before the two-path rule of :mod:`search.supernet`, so that of two candidates the same
-rule weighs what both cost and what both are worth. (The published code instead lets the latency
-move all candidates of a block at every step, and the task only two.)
+split take turns with steps of the architecture parameters on the validation split
+(:mod:`search.alpha_steps`). The latter minimise cross-entropy together with the expected latency
+(:mod:`search.losses`).
 
 The paper keeps the likeliest candidate of each block. That network may miss the budget, so here
 the result is the likeliest network within it (:func:`search.derive.derive`); the paper's own is
@@ -37,89 +24,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from devices.errors import InputError, UnknownNameError
+from devices.errors import InputError
+from search.alpha_steps import AlphaSteps
 from search.architecture import Architecture
 from search.checkpoint import fingerprint_of, load_checkpoint, save_checkpoint
 from search.data import DataSource, batches, check_data, size_of
 from search.derive import argmax, derive
-from search.expected_latency import LatencyMatrix, add_linear, mul_log
+from search.expected_latency import LatencyMatrix, Limit
+from search.proxyless_config import ProxylessConfig
 from search.spaces.base import ChainSpace
-from search.supernet import Supernet, update_alphas
+from search.supernet import Supernet
 from search.train import (
     checked_loss,
     placed,
-    require_positive,
     scheduled,
     seeded,
     set_learning_rate,
     sgd,
 )
-
-LOSSES = ("add#hinge", "mul#log", "add#linear")
-
-
-@dataclass(frozen=True)
-class ProxylessConfig:
-    """How a supernet is trained and searched.
-
-    Attributes:
-        warmup_epochs: passes over the training split that train weights only.
-        search_epochs: passes that train weights and alphas.
-        batch_size: images a step, of weights and of alphas.
-        learning_rate: of the weights (SGD, Nesterov, cosine to 0 over all epochs).
-        momentum: of the weights.
-        weight_decay: of kernels and matrices.
-        label_smoothing: of the weights' loss; the alphas' has none.
-        alpha_learning_rate: of the alphas (Adam). The paper's 0.001 is for some 50,000 steps; small
-            data give a few hundred.
-        alpha_betas: of Adam.
-        alpha_every: weight steps to one alpha step.
-        loss: ``add#hinge``, ``mul#log`` or ``add#linear``.
-        a: scale of ``mul#log``, which Adam does not see.
-        b: strength of the latency in ``mul#log``; the paper's 0.3 is too weak for a few hundred
-            steps to show.
-        weight: strength of the latency in ``add#hinge`` and ``add#linear``; the paper has 0.1 for
-            the latter.
-        seed: of weights, alphas, paths and the order of images.
-        device: torch device that trains.
-    """
-
-    warmup_epochs: int = 4
-    search_epochs: int = 10
-    batch_size: int = 32
-    learning_rate: float = 0.2
-    momentum: float = 0.9
-    weight_decay: float = 4e-5
-    label_smoothing: float = 0.1
-    alpha_learning_rate: float = 0.1
-    alpha_betas: tuple[float, float] = (0.0, 0.999)
-    alpha_every: int = 1
-    loss: str = "add#hinge"
-    a: float = 0.2
-    b: float = 0.3
-    weight: float = 1.0
-    seed: int = 0
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        if self.loss not in LOSSES:
-            raise UnknownNameError.of("loss", self.loss, LOSSES)
-        if self.warmup_epochs < 0:
-            raise InputError(f"warmup_epochs={self.warmup_epochs}", "must be 0 or more")
-        if self.seed < 0:
-            raise InputError(f"seed={self.seed}", "must be 0 or more")
-        require_positive(
-            search_epochs=self.search_epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            alpha_learning_rate=self.alpha_learning_rate,
-            alpha_every=self.alpha_every,
-        )
-
-    @property
-    def epochs(self) -> int:
-        """Of warm-up and search together."""
-        return self.warmup_epochs + self.search_epochs
 
 
 @dataclass(frozen=True)
@@ -257,21 +179,14 @@ class _Run:
             config.momentum,
             config.weight_decay,
         )
-        self.alpha_optimizer = torch.optim.Adam(
-            self.supernet.architecture_parameters(),
-            lr=config.alpha_learning_rate,
-            betas=config.alpha_betas,
-            weight_decay=0.0,
-        )
-        # What the loss cannot take is said now, not after the warm-up.
-        self._loss(torch.ones(()), matrix.expected_ms(self.supernet.probabilities()))
+        self.alpha_steps = AlphaSteps(self.supernet, [Limit(matrix, budget_ms)], config)
 
     def state(self) -> dict[str, Any]:
         """Tensors and plain values that :meth:`restore` takes."""
         return {
             "supernet": self.supernet.state_dict(),
             "weight_optimizer": self.weight_optimizer.state_dict(),
-            "alpha_optimizer": self.alpha_optimizer.state_dict(),
+            "alpha_steps": self.alpha_steps.state(),
             "history": [dataclasses.asdict(record) for record in self.history],
         }
 
@@ -280,7 +195,7 @@ class _Run:
         if state is not None:
             self.supernet.load_state_dict(state["supernet"])
             self.weight_optimizer.load_state_dict(state["weight_optimizer"])
-            self.alpha_optimizer.load_state_dict(state["alpha_optimizer"])
+            self.alpha_steps.restore(state["alpha_steps"])
             self.history = [EpochRecord(**record) for record in state["history"]]
 
     def epoch(self, epoch: int) -> EpochRecord:
@@ -308,7 +223,14 @@ class _Run:
                 seen += len(labels)
                 searched = (epoch - config.warmup_epochs - 1) * steps + step + 1
                 if searching and searched % config.alpha_every == 0:
-                    losses.append(self._alpha_step(*next(validation), generator, epoch))
+                    losses.append(
+                        self.alpha_steps.step(
+                            *next(validation),
+                            generator,
+                            searched / (config.search_epochs * steps),
+                            f"epoch {epoch} on the validation split",
+                        )
+                    )
         with torch.no_grad():
             probabilities = self.supernet.probabilities()
             expected_ms = float(self.matrix.expected_ms(probabilities))
@@ -332,7 +254,9 @@ class _Run:
         device = self.config.device
         self.supernet.train()
         self.weight_optimizer.zero_grad()
-        logits = self.supernet(placed(inputs, device), path)
+        logits = self.supernet(
+            placed(inputs, device), path, checkpointed=self.config.checkpoint_activations
+        )
         loss = F.cross_entropy(
             logits, labels.to(device), label_smoothing=self.config.label_smoothing
         )
@@ -341,42 +265,6 @@ class _Run:
         self.weight_optimizer.step()
         self.weight_optimizer.zero_grad()
         return value
-
-    def _alpha_step(
-        self, inputs: Tensor, labels: Tensor, generator: torch.Generator, epoch: int
-    ) -> float:
-        device = self.config.device
-        pairs = self.supernet.sample_pairs(generator)
-        logits, gates = self.supernet.forward_pairs(placed(inputs, device), pairs)
-        cross_entropy = F.cross_entropy(logits, labels.to(device))
-        value = checked_loss(
-            cross_entropy, self.config.learning_rate, f"epoch {epoch} on the validation split"
-        )
-        if gates:
-            probabilities = [p.detach().requires_grad_() for p in self.supernet.probabilities()]
-            loss = self._loss(cross_entropy, self.matrix.expected_ms(probabilities))
-            # Below the budget add#hinge does not depend on the probabilities.
-            found = torch.autograd.grad(
-                loss, [*gates, *probabilities], allow_unused=True, materialize_grads=True
-            )
-            prices = [
-                price[pair.members]
-                for price, pair in zip(found[len(gates) :], pairs, strict=True)
-                if pair.inactive is not None
-            ]
-            gradients = [
-                task + price for task, price in zip(found[: len(gates)], prices, strict=True)
-            ]
-            update_alphas(self.supernet, pairs, gradients, self.alpha_optimizer)
-        return value
-
-    def _loss(self, cross_entropy: Tensor, expected_ms: Tensor) -> Tensor:
-        config = self.config
-        if config.loss == "mul#log":
-            return mul_log(cross_entropy, expected_ms, self.budget_ms, config.a, config.b)
-        if config.loss == "add#hinge" and expected_ms.item() <= self.budget_ms:
-            return cross_entropy
-        return add_linear(cross_entropy, expected_ms, self.budget_ms, config.weight)
 
     def result(self) -> ProxylessResult:
         """The networks the probabilities stand for."""

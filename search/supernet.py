@@ -2,71 +2,32 @@
 
 ProxylessNAS (Cai, Zhu, Han, ICLR 2019, section 3.2). Each block holds all its candidates and one
 architecture parameter alpha a candidate; ``p = softmax(alpha)``. Weights are trained on one path
-drawn by ``p``, at the cost of that one network. Alphas are trained with the paper's two-path
-estimate: two candidates of each block are drawn without replacement by ``p``, one of the two is
-active and makes the output, and with ``g`` the binary gates of the two,
-
-    dL/dg_j     = <dL/dout, o_j(x)>
-    dL/dalpha_i = sum_j dL/dg_j q_j (delta_ij - q_i),    q = softmax of the two alphas
-
-After the step both alphas are shifted by one offset, so that no other candidate's probability
-changes. There is no mode: which path runs is an argument, so nothing can stay behind.
+drawn by ``p``, at the cost of that one network. Alphas are trained by the gates of
+:mod:`search.gates`, of all candidates of a block or of two: these are drawn without replacement by
+``p``, and one of them is active and makes the output. There is no mode: which path runs is an
+argument, so nothing can stay behind.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from devices.errors import DivergedError, InputError
+from devices.errors import InputError
 from profiler.builders.modules import build_chain, build_op, check_chain
+from search.batch_norm import frozen_statistics, rerun
+from search.gates import gated
 from search.spaces.base import ChainSpace
 from search.train import seeded
 
+Members = tuple[int, ...]
+"""Candidates of a block that take part in an alpha step; the first is active."""
+
 # Standard deviation of the alphas at the start, as in the paper's code.
 _ALPHA_SPREAD = 1e-3
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two different candidates of a block, of which the first is active.
-
-    Attributes:
-        active: candidate whose output is the block's output.
-        inactive: candidate whose output is only compared with it; ``None`` in a block of one.
-    """
-
-    active: int
-    inactive: int | None
-
-    @property
-    def members(self) -> list[int]:
-        """The candidates that take part, the active one first."""
-        return [self.active] if self.inactive is None else [self.active, self.inactive]
-
-
-class _Gated(torch.autograd.Function):
-    """The active output, as ``g_active * o_active + g_inactive * o_inactive`` with gates 1 and 0.
-
-    The inactive output is never multiplied into the result, so that an infinity in it cannot make
-    the result NaN; it is met in the backward pass only, where the gates get their gradients.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, active: Tensor, inactive: Tensor, gates: Tensor) -> Tensor:
-        ctx.save_for_backward(active, inactive)
-        return active.view_as(active)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, Tensor]:
-        (grad,) = grads
-        return grad, None, torch.stack([(grad * output).sum() for output in ctx.saved_tensors])
 
 
 class Supernet(nn.Module):
@@ -116,24 +77,37 @@ class Supernet(nn.Module):
         """One candidate of each block, drawn by the probabilities."""
         return [_drawn(scores, 1, generator)[0] for scores in self.log_probabilities()]
 
-    def sample_pairs(self, generator: torch.Generator) -> list[Pair]:
-        """Two candidates of each block without replacement, and by which of them it is active."""
-        pairs: list[Pair] = []
+    def sample_pairs(self, generator: torch.Generator) -> list[Members]:
+        """Two candidates of each block without replacement, and by which of them it is active.
+
+        Of a block of one candidate, that one.
+        """
+        pairs: list[Members] = []
         for scores in self.log_probabilities():
             if len(scores) == 1:
-                pairs.append(Pair(0, None))
+                pairs.append((0,))
                 continue
             two = _drawn(scores, 2, generator)
             first = _drawn(scores[two], 1, generator)[0]
-            pairs.append(Pair(two[first], two[1 - first]))
+            pairs.append((two[first], two[1 - first]))
         return pairs
 
-    def forward(self, x: Tensor, paths: Sequence[int]) -> Tensor:
+    def sample_all(self, generator: torch.Generator) -> list[Members]:
+        """All candidates of each block, the active one drawn by the probabilities."""
+        paths = self.sample_paths(generator)
+        return [
+            (active, *(other for other in range(width) if other != active))
+            for active, width in zip(paths, self.space.widths, strict=True)
+        ]
+
+    def forward(self, x: Tensor, paths: Sequence[int], *, checkpointed: bool = False) -> Tensor:
         """Run exactly one path.
 
         Args:
             x: images, ``(N, *space.input_shape)``.
             paths: candidate of each block.
+            checkpointed: make the activations inside a block again in the backward pass instead of
+                keeping them: less memory, the same result and gradients.
 
         Returns:
             Logits, ``(N, classes)``.
@@ -142,57 +116,61 @@ class Supernet(nn.Module):
             InputError: a path the space does not have.
         """
         choices = self.space.architecture(paths).choices
-        x = self.stem(x)
+        x = _run(self.stem, x, checkpointed)
         for candidates, choice in zip(self._candidates(), choices, strict=True):
-            x = candidates[choice](x)
+            x = _run(candidates[choice], x, checkpointed)
         logits: Tensor = self.head(x)
         return logits
 
-    def forward_pairs(self, x: Tensor, pairs: Sequence[Pair]) -> tuple[Tensor, list[Tensor]]:
-        """Run the active path, and make the gates of the active and inactive candidates.
+    def forward_gates(
+        self,
+        x: Tensor,
+        members: Sequence[Members],
+        *,
+        recompute: bool = False,
+        checkpointed: bool = False,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Run the active path, and make the gates of the candidates that take part.
 
         Weights are treated as constants: differentiate the logits with respect to the gates.
         Batch norm goes by this batch, and its running statistics stay as they are.
 
         Args:
             x: images, ``(N, *space.input_shape)``.
-            pairs: of each block.
+            members: of each block.
+            recompute: run inactive candidates in the backward pass, one by one, instead of keeping
+                their outputs; the gradients are the same.
+            checkpointed: as in :meth:`forward`.
 
         Returns:
-            Logits ``(N, classes)``, and for each block that has a choice a tensor ``(2,)`` of the
-            gates of the active and the inactive candidate, valued 1 and 0.
+            Logits ``(N, classes)``, and for each block with more than one member a tensor
+            ``(members,)`` of their gates, valued 1 for the active one and 0 for the others.
 
         Raises:
-            InputError: not one pair for each block.
+            InputError: not members for each block.
         """
-        if len(pairs) != len(self.blocks):
+        if len(members) != len(self.blocks):
             raise InputError(
-                f"{len(pairs)} pairs", f"{self.space.name} has {len(self.blocks)} blocks"
+                f"members of {len(members)} blocks",
+                f"{self.space.name} has {len(self.blocks)} blocks",
             )
         taking_part = [
-            [candidates[member] for member in pair.members]
-            for candidates, pair in zip(self._candidates(), pairs, strict=True)
+            [candidates[member] for member in block]
+            for candidates, block in zip(self._candidates(), members, strict=True)
         ]
-        with frozen_statistics([self.stem, *itertools.chain(*taking_part), self.head]):
-            return self._gated(x, taking_part)
-
-    def _gated(
-        self, x: Tensor, taking_part: Sequence[Sequence[nn.Module]]
-    ) -> tuple[Tensor, list[Tensor]]:
         gates: list[Tensor] = []
-        with torch.no_grad():
-            x = self.stem(x)
-        for active, *inactive in taking_part:
-            # Before the first gate nothing is differentiated, so no graph is kept.
-            with torch.set_grad_enabled(bool(gates)):
-                out = active(x)
-            for module in inactive:
-                with torch.no_grad():
-                    other = module(x)
-                gates.append(torch.tensor([1.0, 0.0], device=x.device, requires_grad=True))
-                out = _Gated.apply(out, other, gates[-1])  # type: ignore[no-untyped-call]  # torch leaves apply untyped
-            x = out
-        logits: Tensor = self.head(x)
+        with frozen_statistics([self.stem, *itertools.chain(*taking_part), self.head]):
+            with torch.no_grad():
+                x = self.stem(x)
+            for active, *inactive in taking_part:
+                # Before the first gate nothing is differentiated, so no graph is kept.
+                with torch.set_grad_enabled(bool(gates)):
+                    out = _run(active, x, checkpointed and bool(gates))
+                if inactive:
+                    out, gate = gated(out, x, inactive, recompute=recompute)
+                    gates.append(gate)
+                x = out
+            logits: Tensor = self.head(x)
         return logits, gates
 
     def _candidates(self) -> Iterator[Sequence[nn.Module]]:
@@ -200,30 +178,9 @@ class Supernet(nn.Module):
             yield list(block.children())
 
 
-@contextmanager
-def frozen_statistics(modules: Iterable[nn.Module]) -> Iterator[None]:
-    """Batch norm by the batch at hand inside, its running statistics untouched.
-
-    For steps on validation images, whose statistics must not leak into the network.
-
-    Args:
-        modules: whose batch norms, at any depth, are meant.
-    """
-    norms = [
-        (norm, norm.training)
-        for module in modules
-        for norm in module.modules()
-        if isinstance(norm, nn.BatchNorm2d) and norm.track_running_stats
-    ]
-    try:
-        for norm, _ in norms:
-            norm.track_running_stats = False
-            norm.training = True
-        yield
-    finally:
-        for norm, mode in norms:
-            norm.track_running_stats = True
-            norm.training = mode
+def _run(module: nn.Module, x: Tensor, checkpointed: bool) -> Tensor:
+    output: Tensor = rerun(module, x) if checkpointed else module(x)
+    return output
 
 
 def _drawn(scores: Tensor, count: int, generator: torch.Generator) -> list[int]:
@@ -235,66 +192,3 @@ def _drawn(scores: Tensor, count: int, generator: torch.Generator) -> list[int]:
     noise = torch.empty_like(scores).exponential_(generator=generator)
     drawn: list[int] = (scores - noise.log()).topk(count).indices.tolist()
     return drawn
-
-
-def gate_to_alpha(gate_gradients: Tensor, alphas: Tensor) -> Tensor:
-    """Gradient of the loss with respect to alphas from the one with respect to their gates.
-
-    ``dL/dalpha_i = sum_j dL/dg_j q_j (delta_ij - q_i)`` with ``q = softmax(alphas)``, ProxylessNAS
-    equation 4.
-
-    Args:
-        gate_gradients: of the candidates that take part, ``(n,)``.
-        alphas: of the same candidates, ``(n,)``.
-    """
-    q = torch.softmax(alphas, 0)
-    return q * (gate_gradients - (q * gate_gradients).sum())
-
-
-def update_alphas(
-    supernet: Supernet,
-    pairs: Sequence[Pair],
-    gate_gradients: Sequence[Tensor],
-    optimizer: torch.optim.Optimizer,
-) -> None:
-    """One step of the alphas, confined to a pair of candidates in each block.
-
-    The two alphas of a block are shifted by one offset after the step, so that the probabilities
-    of its other candidates stay as they were.
-
-    Args:
-        supernet: whose alphas are updated.
-        pairs: of each block.
-        gate_gradients: for each block that has a choice, gradients of the loss with respect to
-            the gates of the active and the inactive candidate, ``(2,)``.
-        optimizer: of :meth:`Supernet.architecture_parameters` and nothing else.
-
-    Raises:
-        DivergedError: a gradient that is not finite; names the candidates. No alpha is changed.
-    """
-    chosen = [
-        (block, alpha, pair.members)
-        for block, (alpha, pair) in enumerate(zip(supernet.alphas, pairs, strict=True))
-        if pair.inactive is not None
-    ]
-    for (block, _, members), gradient in zip(chosen, gate_gradients, strict=True):
-        if not bool(torch.isfinite(gradient).all()):
-            ops = " or ".join(supernet.space.blocks[block][member].key for member in members)
-            raise DivergedError(
-                f"the gates of block {block} have gradients {gradient.tolist()}",
-                f"{ops} gives values that are not finite",
-                "a lower learning rate of the weights",
-            )
-    optimizer.zero_grad()
-    before = [alpha.detach().clone() for _, alpha, _ in chosen]
-    for (_, alpha, members), gradient in zip(chosen, gate_gradients, strict=True):
-        alpha.grad = torch.zeros_like(alpha)
-        alpha.grad[members] = gate_to_alpha(gradient, alpha.detach()[members])
-    optimizer.step()
-    optimizer.zero_grad()
-    with torch.no_grad():
-        for (_, alpha, members), old in zip(chosen, before, strict=True):
-            new = alpha[members]
-            offset = torch.logsumexp(new, 0) - torch.logsumexp(old[members], 0)
-            alpha.copy_(old)
-            alpha[members] = new - offset

@@ -47,7 +47,7 @@ def demo(folder: Path, seed: int | None) -> None:
     from lutier.terminal import out
     from search.budget import format_ms
     from search.knas import KnasConfig
-    from search.proxyless import ProxylessConfig
+    from search.proxyless_config import ProxylessConfig
 
     start = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lutier.searching import Request
     from lutier.settings import Settings
     from search.knas import KnasConfig
-    from search.proxyless import ProxylessConfig
+    from search.proxyless_config import ProxylessConfig
 
     Config = TypeVar("Config", ProxylessConfig, KnasConfig)
 
@@ -86,20 +86,54 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--loss",
     type=click.Choice(["add#hinge", "mul#log", "add#linear"]),
-    default="add#hinge",
+    help="How latency enters the loss: add#hinge is ours, the others are the paper's."
+    " [dim]add#hinge[/dim]",
+)
+@click.option(
+    "--gradient",
+    type=click.Choice(["two", "full", "recompute", "reinforce"]),
+    default="two",
     show_default=True,
-    help="How latency enters the loss: add#hinge is ours, the others are the paper's.",
+    help="How choices are trained: two candidates of each block at a time; all; all, one by one in"
+    " less memory; or by the reward of whole networks.",
+)
+@click.option(
+    "--entropy-weight",
+    type=click.FloatRange(min=0),
+    metavar="W",
+    help="Press for clear choices, from 0 at the start of the search to W at its end. [dim]0[/dim]",
+)
+@click.option(
+    "--checkpoint-activations",
+    is_flag=True,
+    help="Make activations again instead of keeping them: less memory, more time.",
 )
 def proxyless(
-    warmup_epochs: int | None, search_epochs: int | None, loss: str, as_json: bool, **common: Any
+    warmup_epochs: int | None,
+    search_epochs: int | None,
+    loss: str | None,
+    gradient: str,
+    entropy_weight: float | None,
+    checkpoint_activations: bool,
+    as_json: bool,
+    **common: Any,
 ) -> None:
     """ProxylessNAS: train a supernet and its choices together (Cai, Zhu, Han, ICLR 2019)."""
+    if loss is not None and gradient == "reinforce":
+        raise click.UsageError(
+            f"--loss {loss} has no meaning with --gradient reinforce, which has a reward instead."
+            " Leave one of them out."
+        )
     settings, request = _request(as_json, **common)
     from lutier.searching import search_proxyless
-    from search.proxyless import ProxylessConfig
+    from search.proxyless_config import ProxylessConfig
 
     config = _given(
-        ProxylessConfig(loss=loss), warmup_epochs=warmup_epochs, search_epochs=search_epochs
+        ProxylessConfig(gradient=gradient, checkpoint_activations=checkpoint_activations),
+        warmup_epochs=warmup_epochs,
+        search_epochs=search_epochs,
+        loss=loss,
+        entropy_weight=entropy_weight,
     )
     _show(request, search_proxyless(settings, request, config), as_json)
 

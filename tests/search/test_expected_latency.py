@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from devices.errors import BudgetError, InputError, MissingEntryError
 from profiler.ops import OpSpec
 from search.architecture import Architecture
-from search.expected_latency import LatencyMatrix, add_linear, mul_log
+from search.expected_latency import LatencyMatrix
 from search.spaces.base import ChainSpace
 from search.spaces.mobile import mobile, mobile_tiny
 
@@ -215,49 +215,3 @@ def test_a_budget_below_the_fastest_network_names_it() -> None:
 def test_a_budget_that_is_not_a_number_is_refused() -> None:
     with pytest.raises(InputError, match="not a number"):
         random_matrix(TINY, 0).check_budget(math.nan)
-
-
-def scalar(value: float) -> torch.Tensor:
-    return torch.tensor(value, dtype=torch.float64, requires_grad=True)
-
-
-def test_both_losses_at_the_reference_are_the_cross_entropy_but_for_scale() -> None:
-    assert mul_log(scalar(2.0), scalar(5.0), 5.0).item() == pytest.approx(0.4)
-    assert add_linear(scalar(2.0), scalar(5.0), 5.0).item() == pytest.approx(2.0)
-
-
-def test_mul_log_counted_in_ms_is_the_published_formula() -> None:
-    loss = mul_log(scalar(2.0), scalar(80.0), 40.0, a=0.2, b=0.6, unit_ms=1.0)
-    assert loss.item() == pytest.approx(0.2 * 2.0 * (math.log(80) / math.log(40)) ** 0.6)
-
-
-@pytest.mark.parametrize("reference_ms", [0.02, 0.9, 1.0, 80.0])
-def test_both_losses_push_towards_faster_networks_at_any_scale(reference_ms: float) -> None:
-    for loss in (mul_log, add_linear):
-        expected_ms = scalar(1.1 * reference_ms)
-        loss(scalar(2.0), expected_ms, reference_ms).backward()
-        assert expected_ms.grad is not None
-        assert 0 < expected_ms.grad.item() < math.inf
-
-
-def test_at_the_reference_mul_log_pulls_by_b_over_the_logarithm_of_the_reference() -> None:
-    expected_ms = scalar(5.0)
-    loss = mul_log(scalar(2.0), expected_ms, 5.0, b=0.3)
-    loss.backward()
-    assert expected_ms.grad is not None
-    relative = expected_ms.grad.item() * 5.0 / loss.item()
-    assert relative == pytest.approx(0.3 / math.log(5000))
-
-
-@pytest.mark.parametrize(("expected", "reference_ms"), [(0.001, 1.0), (1.0, 0.001), (-1.0, 1.0)])
-def test_mul_log_of_a_latency_without_a_logarithm_is_refused(
-    expected: float, reference_ms: float
-) -> None:
-    with pytest.raises(InputError, match="add#linear"):
-        mul_log(scalar(2.0), scalar(expected), reference_ms)
-
-
-def test_add_linear_counts_relative_to_the_reference() -> None:
-    assert add_linear(scalar(2.0), scalar(7.5), 5.0, weight=0.1).item() == pytest.approx(2.05)
-    with pytest.raises(InputError, match="above zero"):
-        add_linear(scalar(2.0), scalar(7.5), 0.0)

@@ -87,6 +87,12 @@ def test_a_budget_that_is_none_is_a_usage_error(
     assert (code, "budget" in err) == (2, True)
 
 
+def test_a_loss_beside_a_reward_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = search(loss="mul#log", gradient="reinforce", capsys=capsys)
+    assert code == 2
+    assert "--loss mul#log has no meaning with --gradient reinforce" in " ".join(err.split())
+
+
 def test_a_search_without_a_table_says_how_to_make_it(capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = search(capsys=capsys)
     assert code == 3
