@@ -1,0 +1,43 @@
+"""A cell of NAS-Bench-201 as a torch module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from profiler.builders.modules import build_op
+from profiler.ops import OpSpec
+from search.spaces.cell_forms import EDGES, NODES
+
+
+class Cell(nn.Module):
+    """Four nodes, each the sum of what the edges from the nodes before it give.
+
+    Shapes: ``(N, C, H, W)`` kept. Source: Dong and Yang, ICLR 2020, figure 1.
+
+    Args:
+        edges: op of each edge in the order of :data:`~search.spaces.cell_forms.EDGES`; nothing
+            where it gives zeros.
+    """
+
+    def __init__(self, edges: Sequence[OpSpec | None]) -> None:
+        super().__init__()
+        self.edges = nn.ModuleDict(
+            {str(i): build_op(op) for i, op in enumerate(edges) if op is not None}
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        nodes = [x]
+        for node in range(1, NODES):
+            given = [
+                self.edges[str(i)](nodes[before])
+                for i, (before, after) in enumerate(EDGES)
+                if after == node and str(i) in self.edges
+            ]
+            total: torch.Tensor | None = None
+            for term in given:
+                total = term if total is None else total + term
+            nodes.append(torch.zeros_like(x) if total is None else total)
+        return nodes[-1]

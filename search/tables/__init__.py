@@ -1,0 +1,1 @@
+"""What others trained: accuracies of every network of a space."""
