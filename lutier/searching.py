@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from lutier.progress import Bar
 from lutier.results import SearchResult, save_result
 from lutier.settings import Settings
 from lutier.terminal import err
+from lutier.tracking import NOT_TRACKED, Tracker, tracking
 from lutier.verification import Verified, verify_network
 from profiler.jobs import Job
 from profiler.run import measure_now
@@ -29,14 +31,14 @@ from profiler.table import LatencyTable
 from search.architecture import Architecture
 from search.budget import format_ms
 from search.closed_loop import derive_measured
-from search.data import DataSource, check_data, open_data
+from search.data import DataSource, check_data, full_name, open_data
 from search.expected_latency import LatencyMatrix
 from search.knas import KnasConfig, knas_search
 from search.proxyless import EpochRecord, proxyless_search
 from search.proxyless_config import ProxylessConfig
 from search.spaces.base import ChainSpace
 from search.spaces.registry import open_space
-from search.train import TrainConfig, TrainResult, build_network, train
+from search.train import TrainConfig, TrainResult, build_network, check_device, train
 
 MAX_ATTEMPTS = 4
 """How many networks are trained, where one is over its budget after all when it is measured."""
@@ -59,6 +61,8 @@ class Request:
         quiet: no progress.
         confidence: probability with which a network chosen by its prediction is to be within the
             budget; ``None`` takes the prediction as it is.
+        training: how networks are trained, and on what device; epochs and seed are those above.
+        track: where figures go while the search runs, ``tensorboard:DIR`` or ``mlflow:URI``.
     """
 
     target: Target
@@ -70,6 +74,16 @@ class Request:
     train_epochs: int
     quiet: bool = False
     confidence: float | None = None
+    training: TrainConfig = field(default_factory=TrainConfig)
+    track: str | None = None
+
+    def tracking(self, method: str) -> AbstractContextManager[Tracker]:
+        """Where figures of a search go."""
+        asked = {"method": method, **asdict(self)}
+        asked |= {f"training.{name}": value for name, value in asked.pop("training").items()}
+        return tracking(
+            self.track, f"{method}-{self.folder.name}", {**asked, "target": self.target}
+        )
 
 
 class Bench:
@@ -79,16 +93,26 @@ class Bench:
         settings: where the table and the models are.
         request: what is searched for.
         device: opened.
+        tracker: where figures go.
 
     Raises:
         MissingError: no table, no model, or an op that neither can price.
         BudgetError: not even the fastest network is within the budget.
         UntrustworthyError: a confidence that too few measured networks tell of.
         DatasetError: data that the space cannot be trained on.
+        InputError: networks cannot be trained on the device that was asked for.
     """
 
-    def __init__(self, settings: Settings, request: Request, device: Device) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        request: Request,
+        device: Device,
+        tracker: Tracker = NOT_TRACKED,
+    ) -> None:
+        check_device(request.training.device)
         self.request = request
+        self.tracker = tracker
         self.device = device
         self.space: ChainSpace = open_space(request.space)
         self.table: LatencyTable = load_table(settings, request.target)
@@ -105,13 +129,15 @@ class Bench:
         self.protocol = settings.protocol(request.target)
         noise = self.table.split_half_error_of("network")
         self.headroom = min(max(2 * noise, 0.01), 0.1) if math.isfinite(noise) else 0.1
-        self.train_config = TrainConfig(epochs=request.train_epochs, seed=request.seed)
+        self.train_config = replace(
+            request.training, epochs=request.train_epochs, seed=request.seed
+        )
         if not request.quiet:
             for warning in self.warnings():
                 err.print(f"warning: {warning}", style="yellow", markup=False)
 
     def warnings(self) -> Iterator[str]:
-        """What makes the predictions less certain than they could be, a line each."""
+        """What makes the result less certain than it could be, a line each."""
         if self.regressed:
             yield (
                 f"{len(self.regressed)} of {len(self.space.all_ops())} ops are not in the table and"
@@ -125,6 +151,7 @@ class Bench:
         now = self.device.environment(self.request.target)
         if changes := self.table.environment.differences(now):
             yield f"the table was measured elsewhere or before: {'; '.join(changes)}"
+        yield from self.data.notes
 
     def measure(self, architecture: Architecture) -> tuple[float, float]:
         """Median of an untrained network in ms, measured now, and what to allow for it.
@@ -152,17 +179,18 @@ class Bench:
         return float(self.model.predict_ms([self.space.ops(architecture)])[0])
 
     def train(self, architecture: Architecture) -> tuple[nn.Module, TrainResult]:
-        """Train a network from scratch."""
+        """Train a network from scratch, or go on where that was interrupted."""
         network = build_network(self.space, architecture, self.request.seed)
         epochs = self.train_config.epochs
         with Bar("training the network found", epochs, quiet=self.request.quiet) as bar:
-            result = train(
-                network,
-                self.data,
-                self.train_config,
-                on_epoch=lambda epoch, loss: bar.update(epoch),
-            )
-        return network.eval(), result
+
+            def tell(epoch: int, loss: float) -> None:
+                bar.update(epoch)
+                self.tracker.log({f"train/{architecture.code}/loss": loss}, epoch)
+
+            checkpoint = self.request.folder / "training" / f"{architecture.code}.pt"
+            result = train(network, self.data, self.train_config, tell, checkpoint=checkpoint)
+        return network.cpu().eval(), result
 
     def result(
         self,
@@ -175,20 +203,27 @@ class Bench:
     ) -> SearchResult:
         """The result as it is kept; ``accuracies`` are of the test and the validation split."""
         request, summary = self.request, verified.summary
+        accuracy, validation_accuracy = map(_known, accuracies)
+        figures = {
+            "accuracy": accuracy,
+            "validation_accuracy": validation_accuracy,
+            "measured_ms": summary.median_ms,
+        }
+        self.tracker.log({f"result/{name}": value for name, value in figures.items()}, 0)
         return SearchResult(
             method=method,
             architecture=architecture.id,
             space=self.space.name,
             target=str(request.target),
             environment_id=self.device.environment(request.target).id,
-            data=request.data,
+            data=full_name(request.data),
             budget_ms=request.budget_ms,
             predicted_ms=self.predict_ms(architecture),
             measured_ms=summary.median_ms,
             measured_interval_ms=(summary.ci_low_ms, summary.ci_high_ms),
             drift=verified.drift,
-            accuracy=_known(accuracies[0]),
-            validation_accuracy=_known(accuracies[1]),
+            accuracy=accuracy,
+            validation_accuracy=validation_accuracy,
             seed=request.seed,
             artifact_sha256=verified.artifact_sha256,
             seconds=round(seconds, 1),
@@ -196,6 +231,7 @@ class Bench:
             details={
                 **details,
                 "training": asdict(self.train_config),
+                "data_notes": self.data.notes,
                 "confidence": request.confidence,
                 "asked_ms": self.asked_ms,
                 "table_digest": self.table.digest,
@@ -217,9 +253,12 @@ def search_proxyless(settings: Settings, request: Request, config: ProxylessConf
             BudgetError where no network was within the budget when it was measured.
     """
     start = time.monotonic()
-    config = replace(config, seed=request.seed)
-    with open_measured(settings, request.target) as device:
-        bench = Bench(settings, request, device)
+    config = replace(config, seed=request.seed, device=request.training.device)
+    with (
+        request.tracking("proxyless") as tracker,
+        open_measured(settings, request.target) as device,
+    ):
+        bench = Bench(settings, request, device, tracker)
         with Bar("searching", config.epochs, quiet=request.quiet) as bar:
             found = proxyless_search(
                 bench.space,
@@ -228,7 +267,7 @@ def search_proxyless(settings: Settings, request: Request, config: ProxylessConf
                 bench.asked_ms,
                 config,
                 checkpoint=request.folder / "checkpoint.pt",
-                on_progress=_show_epoch(bar),
+                on_progress=_show_epoch(bar, tracker),
             )
         asked_ms = bench.asked_ms
         rounds = []
@@ -257,6 +296,7 @@ def search_proxyless(settings: Settings, request: Request, config: ProxylessConf
             "argmax_predicted_ms": found.argmax_ms,
             "probabilities": found.probabilities,
             "history": [asdict(record) for record in found.history],
+            "trained": asdict(trained),
             "rounds": [
                 {**asdict(round_), "architecture": round_.architecture.id} for round_ in rounds
             ],
@@ -268,10 +308,13 @@ def search_proxyless(settings: Settings, request: Request, config: ProxylessConf
     return result
 
 
-def _show_epoch(bar: Bar) -> Callable[[EpochRecord, int], None]:
+def _show_epoch(bar: Bar, tracker: Tracker) -> Callable[[EpochRecord, int], None]:
     def show(record: EpochRecord, epochs: int) -> None:
         label = f"searching ({record.phase}, expected {format_ms(record.expected_ms)})"
         bar.update(record.epoch, total=epochs, label=label)
+        figures = asdict(record)
+        del figures["epoch"], figures["phase"]
+        tracker.log({f"search/{name}": value for name, value in figures.items()}, record.epoch)
 
     return show
 
@@ -284,8 +327,8 @@ def search_knas(settings: Settings, request: Request, config: KnasConfig) -> Sea
             finalist was within the budget when it was measured.
     """
     start = time.monotonic()
-    with open_measured(settings, request.target) as device:
-        bench = Bench(settings, request, device)
+    with request.tracking("knas") as tracker, open_measured(settings, request.target) as device:
+        bench = Bench(settings, request, device, tracker)
         config = replace(config, seed=request.seed, train=bench.train_config)
         with Bar("scoring", config.pool_size, quiet=request.quiet) as bar:
             found = knas_search(
@@ -300,6 +343,9 @@ def search_knas(settings: Settings, request: Request, config: KnasConfig) -> Sea
                     done, total=total, label=_STAGES[stage]
                 ),
             )
+        for finalist in found.finalists:
+            for epoch, loss in enumerate(finalist.train_loss, 1):
+                tracker.log({f"train/{finalist.architecture.code}/loss": loss}, epoch)
         for finalist in found.ranking[:MAX_ATTEMPTS]:
             architecture = finalist.architecture
             network = bench.space.build(architecture).eval()

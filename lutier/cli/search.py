@@ -15,6 +15,7 @@ from lutier.cli.options import (
     space_option,
     target_option,
 )
+from lutier.cli.training import data_option, training_config, training_options
 
 if TYPE_CHECKING:
     from lutier.results import SearchResult
@@ -38,10 +39,10 @@ def search() -> None:
 
 def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of every kind of search."""
-    options = [
+    options: list[Callable[..., Any]] = [
         target_option,
         space_option,
-        click.option("--data", required=True, metavar="DATA", help="Data to train on: digits."),
+        data_option,
         click.option(
             "--budget", required=True, metavar="TIME", help="Latency budget, e.g. 1.5ms or 800us."
         ),
@@ -58,13 +59,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Path(file_okay=False, path_type=Path),
             help="Folder for the result. An interrupted search goes on from it.",
         ),
-        click.option(
-            "--train-epochs",
-            type=click.IntRange(min=1),
-            default=12,
-            show_default=True,
-            help="Epochs of training from scratch.",
-        ),
+        training_options,
         seed_option,
         db_option,
         json_option,
@@ -85,7 +80,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--search-epochs", type=click.IntRange(min=1), help="Epochs of weights and choices.")
 @click.option(
     "--loss",
-    type=click.Choice(["add#hinge", "mul#log", "add#linear"]),
+    type=click.Choice(["add#hinge", "lagrangian", "mul#log", "add#linear"]),
     help="How latency enters the loss: add#hinge is ours, the others are the paper's."
     " [dim]add#hinge[/dim]",
 )
@@ -182,6 +177,8 @@ def _request(
     train_epochs: int,
     seed: int | None,
     db: str | None,
+    track: str | None,
+    **training: Any,
 ) -> tuple[Settings, Request]:
     # What was typed is checked before anything slow is imported.
     from search.budget import parse_budget
@@ -190,7 +187,9 @@ def _request(
     from devices.target import Target
     from lutier.searching import Request
     from lutier.settings import load_settings
+    from lutier.tracking import check_tracking
 
+    check_tracking(track)
     settings = load_settings({"db": db, "seed": seed})
     request = Request(
         target=Target.parse(target),
@@ -202,6 +201,8 @@ def _request(
         train_epochs=train_epochs,
         quiet=as_json,
         confidence=confidence,
+        training=training_config(**training),
+        track=track,
     )
     return settings, request
 
