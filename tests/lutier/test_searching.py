@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from devices.environment import Environment
-from devices.errors import UntrustworthyError
+from devices.errors import InputError, UntrustworthyError
 from devices.replay import ReplayDevice, write_recording
 from devices.target import Target
 from lutier.cli.profiling import run_profile
@@ -17,6 +18,7 @@ from lutier.networks import draw_networks
 from lutier.searching import Bench, Request
 from lutier.settings import Settings
 from search.spaces.mobile import mobile_tiny
+from search.train_config import TrainConfig
 
 SPACE = mobile_tiny(width=0.25)
 NETWORKS = 30
@@ -100,3 +102,22 @@ def test_more_confidence_than_was_measured_is_refused(
         pytest.raises(UntrustworthyError, match="samples only, 999 are needed"),
     ):
         Bench(settings, replace(request_, confidence=0.999), device)
+
+
+def test_what_is_to_be_known_about_the_data_is_said(
+    settings: Settings, request_: Request, tmp_path: Path
+) -> None:
+    for i in range(20):
+        folder = tmp_path / "images" / "ab"[i % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (i, 2 * i, 3 * i)).save(folder / f"{i}.png")
+    (folder / "torn.png").touch()
+    named = replace(request_, data=f"imagefolder:{tmp_path / 'images'}?skip_corrupt=1")
+    assert warnings(settings, named) == ["1 corrupt images were skipped: b/torn.png"]
+
+
+def test_a_device_that_cannot_train_is_said_before_anything_else(
+    settings: Settings, request_: Request
+) -> None:
+    with pytest.raises(InputError, match="no training on 'cuda:99'"):
+        warnings(settings, replace(request_, training=TrainConfig(device="cuda:99")))

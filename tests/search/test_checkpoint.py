@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from devices.errors import InputError
+from search.augment import Augmentation
 from search.checkpoint import fingerprint_of, load_checkpoint, save_checkpoint
-from search.data import from_dataset
+from search.data import DataSource, from_dataset
+from search.data.published import from_published
 from search.spaces.mobile import mobile_tiny
 from search.train import TrainConfig
 
@@ -58,6 +60,18 @@ def test_a_file_that_would_run_code_is_refused(
     assert capsys.readouterr().out == ""
 
 
+def published(seed: int) -> DataSource:
+    """Data that are kept as bytes."""
+    generator = torch.Generator().manual_seed(seed)
+    pixels = torch.randint(0, 256, (40, 3, 4, 4), generator=generator, dtype=torch.uint8)
+    arrays = pixels, torch.arange(40) % 2
+    return from_published("dataset", arrays, arrays, (3, 4, 4), 2, 0, Augmentation())
+
+
+def published_fields(seed: int) -> dict[str, str]:
+    return fingerprint_of(data=published(seed))
+
+
 def test_fingerprints_tell_settings_spaces_and_data_apart() -> None:
     pair = (torch.zeros(8, 3, 4, 4), torch.arange(8) % 2)
     other = (torch.ones(8, 3, 4, 4), torch.arange(8) % 2)
@@ -78,4 +92,7 @@ def test_fingerprints_tell_settings_spaces_and_data_apart() -> None:
     assert differing(config=dataclasses.replace(TrainConfig(), seed=1)) == {"config.seed"}
     assert differing(space=mobile_tiny(width=0.5)) == {"space"}
     assert differing(data=from_dataset(pair, pair, other)) == {"data"}
+    assert differing(data=published(0)) == {"data"}
+    assert published_fields(0) == published_fields(0)
+    assert published_fields(0) != published_fields(1)
     assert differing(budget_ms=2.0) == {"budget_ms"}

@@ -215,6 +215,9 @@ def test_an_interrupted_search_trains_only_what_is_missing(tmp_path: Path) -> No
     result = search(checkpoint=tmp_path, on_progress=lambda *more: told.append(more))
     assert result == wanted
     assert [done for stage, done, _ in told if stage == "measure"] == [2]
+    # The first epoch of the second network was kept, and its file gone when it was not needed more.
+    assert [done for stage, done, _ in told if stage == "train"] == [2, 4, 4]
+    assert not list(tmp_path.glob("*.training.pt"))
     name = result.winner.architecture
     for key, tensor in wanted.weights[name].items():
         assert torch.equal(result.weights[name][key], tensor)

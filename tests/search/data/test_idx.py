@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.errors import DatasetError, LutierError
+from search.augment import CROP, Augmentation
 from search.data import check_data, fetch, open_data, size_of
 from search.data.idx import read_idx
 
@@ -53,6 +54,12 @@ def test_four_files_make_three_splits(tmp_path: Path, zipped: bool) -> None:
     }
     assert fetch(data.test, torch.arange(20))[1].tolist() == [i % 10 for i in range(20)]
     check_data(data, SHAPE, 10)
+
+
+def test_shifts_and_mirror_images_suit_clothes(tmp_path: Path) -> None:
+    data = open_data(f"fashion-mnist:{write(tmp_path)}", SHAPE, 0)
+    assert data.augmentation == Augmentation(crop=CROP, flip=True)
+    assert open_data("digits", SHAPE, 0).augmentation == Augmentation()
 
 
 def test_files_named_with_a_dot_are_found(tmp_path: Path) -> None:

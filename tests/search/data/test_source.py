@@ -81,6 +81,16 @@ def test_batches_hold_each_image_once(
     assert drawn() == drawn()
 
 
+def test_batches_at_the_beginning_can_be_left_out() -> None:
+    def drawn(first: int) -> list[list[float]]:
+        generator = torch.Generator().manual_seed(3)
+        passed = batches(TensorDataset(*images(20)), 6, generator, first=first)
+        return [inputs[:, 0, 0, 0].tolist() for inputs, _ in passed]
+
+    assert drawn(2) == drawn(0)[2:]
+    assert drawn(4) == []
+
+
 def test_without_a_generator_batches_are_in_order() -> None:
     assert [labels.tolist() for _, labels in batches(Squares(5), 2)] == [[0, 1], [2, 0], [1]]
 
