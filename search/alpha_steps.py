@@ -25,7 +25,7 @@ from devices.errors import DivergedError, InputError
 from search.batch_norm import frozen_statistics
 from search.expected_latency import Limit
 from search.gates import gate_to_alpha
-from search.losses import combined
+from search.losses import LatencyLoss
 from search.proxyless_config import ProxylessConfig
 from search.supernet import Members, Supernet
 from search.train import checked_loss, placed
@@ -47,6 +47,7 @@ class AlphaSteps:
         self.supernet = supernet
         self.limits = tuple(limits)
         self.config = config
+        self.loss = LatencyLoss([limit.budget_ms for limit in self.limits], config)
         self.baseline: float | None = None
         self.optimizer = torch.optim.Adam(
             supernet.architecture_parameters() or [torch.zeros(0)],
@@ -56,7 +57,7 @@ class AlphaSteps:
         )
         # What cannot be taken is said now, not after the warm-up.
         with torch.no_grad():
-            self._loss(torch.ones(()), supernet.probabilities(), 0.0)
+            self.loss(torch.ones(()), self._expected_ms(supernet.probabilities()))
         for limit in self.limits:
             fastest, fastest_ms = limit.matrix.fastest()
             if config.gradient == "reinforce" and not (fastest_ms > 0 and limit.budget_ms > 0):
@@ -68,12 +69,17 @@ class AlphaSteps:
 
     def state(self) -> dict[str, Any]:
         """Tensors and plain values that :meth:`restore` takes; without the supernet."""
-        return {"optimizer": self.optimizer.state_dict(), "baseline": self.baseline}
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "baseline": self.baseline,
+            "multipliers": list(self.loss.multipliers),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.baseline = state["baseline"]
+        self.loss.multipliers = list(state["multipliers"])
 
     def step(
         self,
@@ -116,8 +122,9 @@ class AlphaSteps:
         value = checked_loss(cross_entropy, self.config.learning_rate, when)
         if gates:
             probabilities = [p.detach().requires_grad_() for p in supernet.probabilities()]
-            loss = self._loss(cross_entropy, probabilities, progress)
-            # Below the budget the hinge does not depend on the probabilities.
+            expected_ms = self._expected_ms(probabilities)
+            loss = self.loss(cross_entropy, expected_ms) + self._penalty(probabilities, progress)
+            # Below the budget the loss may not depend on the probabilities.
             found = torch.autograd.grad(
                 loss, [*gates, *probabilities], allow_unused=True, materialize_grads=True
             )
@@ -130,15 +137,11 @@ class AlphaSteps:
                 task + price for task, price in zip(found[: len(gates)], prices, strict=True)
             ]
             update_alphas(supernet, members, gradients, self.optimizer)
+            self.loss.follow([float(latency_ms.detach()) for latency_ms in expected_ms])
         return value
 
-    def _loss(
-        self, cross_entropy: Tensor, probabilities: Sequence[Tensor], progress: float
-    ) -> Tensor:
-        expected_ms = [limit.matrix.expected_ms(probabilities) for limit in self.limits]
-        budgets_ms = [limit.budget_ms for limit in self.limits]
-        loss = combined(cross_entropy, expected_ms, budgets_ms, self.config)
-        return loss + self._penalty(probabilities, progress)
+    def _expected_ms(self, probabilities: Sequence[Tensor]) -> list[Tensor]:
+        return [limit.matrix.expected_ms(probabilities) for limit in self.limits]
 
     def _penalty(self, probabilities: Sequence[Tensor], progress: float) -> Tensor:
         strength = self.config.entropy_weight * progress

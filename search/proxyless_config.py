@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from devices.errors import InputError, UnknownNameError
 from search.train import require_positive
 
-LOSSES = ("add#hinge", "mul#log", "add#linear")
+LOSSES = ("lagrangian", "add#hinge", "mul#log", "add#linear")
 GRADIENTS = ("two", "full", "recompute", "reinforce")
 
 
@@ -32,12 +32,14 @@ class ProxylessConfig:
             ``full``: of all, whose outputs are kept. ``recompute``: of all, the inactive ones run
             one by one in the backward pass; the gradients of ``full``, slower and in less memory.
             ``reinforce``: of the reward of whole networks.
-        loss: of :data:`LOSSES`; ``reinforce`` has a reward instead.
+        loss: of :data:`LOSSES`; ``reinforce`` has a reward instead. ``lagrangian`` meets the budget
+            whatever the strength it starts from, where the others depend on theirs.
         a: scale of ``mul#log``, which Adam does not see.
         b: strength of the latency in ``mul#log``; the paper's 0.3 is too weak for a few hundred
             steps to show.
-        weight: strength of the latency in ``add#hinge`` and ``add#linear``; the paper has 0.1 for
-            the latter.
+        weight: strength of the latency in ``add#hinge`` and ``add#linear``, where the paper has
+            0.1 for the latter; of ``lagrangian`` only where its multipliers start.
+        multiplier_rate: how fast the multipliers of ``lagrangian`` follow the excess, a step.
         reward_exponent: ``w`` of the reward ``accuracy * (budget / latency) ** w``.
         reward_networks: networks drawn in a step of ``reinforce``.
         baseline_rate: how far a step of ``reinforce`` moves the baseline to its mean reward, 0 to
@@ -62,10 +64,11 @@ class ProxylessConfig:
     alpha_betas: tuple[float, float] = (0.0, 0.999)
     alpha_every: int = 1
     gradient: str = "two"
-    loss: str = "add#hinge"
+    loss: str = "lagrangian"
     a: float = 0.2
     b: float = 0.3
     weight: float = 1.0
+    multiplier_rate: float = 0.3
     reward_exponent: float = 0.1
     reward_networks: int = 10
     baseline_rate: float = 0.5
@@ -92,6 +95,8 @@ class ProxylessConfig:
             reward_networks=self.reward_networks,
             baseline_rate=self.baseline_rate,
         )
+        if self.loss == "lagrangian":
+            require_positive(weight=self.weight, multiplier_rate=self.multiplier_rate)
         if self.baseline_rate > 1:
             raise InputError(f"baseline_rate={self.baseline_rate}", "must be 1 or less")
 

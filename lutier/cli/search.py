@@ -80,9 +80,9 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--search-epochs", type=click.IntRange(min=1), help="Epochs of weights and choices.")
 @click.option(
     "--loss",
-    type=click.Choice(["add#hinge", "lagrangian", "mul#log", "add#linear"]),
-    help="How latency enters the loss: add#hinge is ours, the others are the paper's."
-    " [dim]add#hinge[/dim]",
+    type=click.Choice(["lagrangian", "add#hinge", "mul#log", "add#linear"]),
+    help="How latency enters the loss: lagrangian and add#hinge are ours, the others are the"
+    " paper's. [dim]lagrangian[/dim]",
 )
 @click.option(
     "--gradient",

@@ -22,6 +22,7 @@ from tiny_supernet import (
 )
 from torch import Tensor
 from torch.nn import functional as F
+from toy_search import settle, toy_matrix
 
 from devices.errors import DivergedError, InputError
 from search.alpha_steps import AlphaSteps, update_alphas
@@ -199,6 +200,33 @@ def test_checkpointing_activations_changes_no_step() -> None:
         alphas = steps(net, gradient="full", checkpoint_activations=checkpointed)
         alphas.step(images(), LABELS, generator())
     assert not changed(nets[0], state(nets[1]))
+
+
+# Holding a budget
+
+
+@pytest.mark.parametrize("start", [-1.5, 1.5])
+@pytest.mark.parametrize("weight", [0.01, 1.0, 100.0])
+def test_the_lagrangian_settles_at_the_budget_from_anywhere(start: float, weight: float) -> None:
+    config = ProxylessConfig(loss="lagrangian", weight=weight)
+    assert settle([Limit(toy_matrix(), 8.0)], start, config) == pytest.approx([1.0], abs=0.03)
+
+
+def test_the_hinge_settles_there_only_with_the_right_strength() -> None:
+    limits = [Limit(toy_matrix(), 8.0)]
+    weak, right = (
+        settle(limits, 1.5, ProxylessConfig(loss="add#hinge", weight=weight))[0]
+        for weight in (0.01, 0.3)
+    )
+    assert weak > 1.5
+    assert right == pytest.approx(1.0, abs=0.03)
+
+
+def test_of_two_budgets_the_tighter_one_is_met() -> None:
+    early, late = Limit(toy_matrix(-0.2), 4.5), Limit(toy_matrix(0.2), 14.0)
+    ratios = settle([early, late], 1.5, ProxylessConfig(loss="lagrangian"))
+    assert ratios[0] == pytest.approx(1.0, abs=0.03)
+    assert ratios[1] < 1.0
 
 
 # REINFORCE

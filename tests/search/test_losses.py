@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from devices.errors import InputError
-from search.losses import add_hinge, add_linear, combined, mul_log
+from search.losses import LatencyLoss, add_hinge, add_linear, lagrangian, mul_log
 from search.proxyless_config import ProxylessConfig
 
 
@@ -67,6 +67,7 @@ def test_the_hinge_is_linear_above_the_reference_and_flat_below() -> None:
     ("loss", "wanted"),
     [
         ("add#hinge", 2.0 + 0.5 * 0.5),
+        ("lagrangian", (2.0 + 0.5 * 0.5) / 1.5),
         ("add#linear", 2.0 + 0.5 * 0.5 - 0.5 * 0.2),
         ("mul#log", 0.2 * 2.0 * (math.log(7500) / math.log(5000) * math.log(8) / math.log(10))),
     ],
@@ -74,4 +75,31 @@ def test_the_hinge_is_linear_above_the_reference_and_flat_below() -> None:
 def test_several_budgets_are_weighed_together(loss: str, wanted: float) -> None:
     config = ProxylessConfig(loss=loss, weight=0.5, b=1.0)
     latencies = [scalar(7.5), scalar(0.008)]
-    assert combined(scalar(2.0), latencies, [5.0, 0.010], config).item() == pytest.approx(wanted)
+    assert LatencyLoss([5.0, 0.010], config)(scalar(2.0), latencies).item() == pytest.approx(wanted)
+
+
+def test_the_lagrangian_is_a_mean_of_what_is_wrong() -> None:
+    latencies = [scalar(7.5), scalar(20.0), scalar(9.0)]
+    loss = lagrangian(scalar(2.0), latencies, [5.0, 10.0, 10.0], [3.0, 4.0, 100.0])
+    assert loss.item() == pytest.approx((2.0 + 3.0 * 0.5 + 4.0 * 1.0) / 8)
+
+
+def test_the_lagrangian_gives_no_reward_below_the_budget() -> None:
+    expected_ms, cross_entropy = scalar(4.9), scalar(2.0)
+    loss = lagrangian(cross_entropy, [expected_ms], [5.0], [100.0])
+    found = torch.autograd.grad(loss, [cross_entropy, expected_ms], allow_unused=True)
+    assert loss.item() == 2.0
+    assert found[0].item() == 1.0
+    assert found[1] is None
+
+
+def test_multipliers_grow_above_the_budget_and_shrink_below() -> None:
+    config = ProxylessConfig(loss="lagrangian", weight=2.0, multiplier_rate=0.5)
+    loss = LatencyLoss([5.0, 10.0], config)
+    loss.follow([6.0, 9.0])
+    assert loss.multipliers == pytest.approx([2 * math.exp(0.1), 2 * math.exp(-0.05)])
+    for _ in range(100):
+        loss.follow([50.0, 0.1])
+    assert loss.multipliers == [1e3, 1e-3]
+    loss.follow([4.0, 11.0])
+    assert loss.multipliers == pytest.approx([1e3 * math.exp(-0.1), 1e-3 * math.exp(0.05)])

@@ -14,7 +14,7 @@ from search.data import DataSource, from_dataset
 from search.derive import derive
 from search.expected_latency import LatencyMatrix
 from search.proxyless import EpochRecord, ProxylessResult, proxyless_search
-from search.proxyless_config import GRADIENTS, ProxylessConfig
+from search.proxyless_config import GRADIENTS, LOSSES, ProxylessConfig
 from search.spaces.base import ChainSpace
 from search.supernet import Supernet
 
@@ -70,7 +70,7 @@ def test_warm_up_trains_weights_only() -> None:
     assert rest[-1].train_loss < warm.train_loss
 
 
-@pytest.mark.parametrize("loss", ["add#hinge", "mul#log", "add#linear"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_pulls_the_expected_latency_down_to_the_budget(loss: str) -> None:
     config = dataclasses.replace(
         CONFIG, loss=loss, b=20.0, weight=20.0, search_epochs=6, alpha_learning_rate=0.3
@@ -81,7 +81,9 @@ def test_every_loss_pulls_the_expected_latency_down_to_the_budget(loss: str) -> 
 
 
 def test_the_hinge_lets_go_below_the_budget() -> None:
-    config = dataclasses.replace(CONFIG, search_epochs=5, weight=100.0, alpha_learning_rate=0.2)
+    config = dataclasses.replace(
+        CONFIG, loss="add#hinge", search_epochs=5, weight=100.0, alpha_learning_rate=0.2
+    )
     below = [search(dataclasses.replace(config, weight=weight), 6.9) for weight in (100.0, 1.0)]
     assert below[0] == below[1]
     pushed = search(dataclasses.replace(config, loss="add#linear"), 6.9)
@@ -142,6 +144,7 @@ def test_an_interrupted_search_goes_on_to_the_same_result(
     config = dataclasses.replace(
         CONFIG,
         gradient=gradient,
+        loss="lagrangian",
         warmup_epochs=warmup_epochs,
         search_epochs=4 - warmup_epochs,
         entropy_weight=0.1,

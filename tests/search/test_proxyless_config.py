@@ -25,6 +25,7 @@ def test_every_name_is_taken() -> None:
         ({"entropy_weight": -1.0}, InputError),
         ({"reward_networks": 0}, InputError),
         ({"baseline_rate": 1.5}, InputError),
+        ({"loss": "lagrangian", "weight": 0.0}, InputError),
         ({"search_epochs": 0}, InputError),
         ({"warmup_epochs": -1}, InputError),
         ({"seed": -1}, InputError),
