@@ -48,7 +48,7 @@ def argmax(
         InputError: not one finite number for each candidate.
     """
     chain = space.space if isinstance(space, LatencyMatrix) else space
-    blocks = _checked(chain, log_probabilities)
+    blocks = checked_log_probabilities(chain, log_probabilities)
     return chain.architecture([int(np.argmax(block)) for block in blocks])
 
 
@@ -74,7 +74,7 @@ def derive(
         BudgetError: no architecture is within the budget; names the fastest.
         InputError: not one finite number for each candidate, or a budget that is not a number.
     """
-    blocks = _checked(matrix.space, log_probabilities)
+    blocks = checked_log_probabilities(matrix.space, log_probabilities)
     matrix.check_budget(budget_ms)
     problem = _Problem(matrix, blocks, budget_ms)
     fastest, _ = matrix.fastest()
@@ -96,7 +96,14 @@ def derive(
     return matrix.space.architecture(best.choices)
 
 
-def _checked(space: ChainSpace, log_probabilities: Sequence[npt.ArrayLike]) -> list[FloatArray]:
+def checked_log_probabilities(
+    space: ChainSpace, log_probabilities: Sequence[npt.ArrayLike]
+) -> list[FloatArray]:
+    """Log-probabilities as arrays, one ``(candidates,)`` for each block.
+
+    Raises:
+        InputError: not one finite number for each candidate.
+    """
     blocks = [np.asarray(block, dtype=np.float64) for block in log_probabilities]
     shapes = tuple(block.shape for block in blocks)
     if shapes != tuple((width,) for width in space.widths):
