@@ -130,7 +130,7 @@ class Ledger:
         self.history: list[Evaluation] = []
         self.refused: Counter[Refusal] = Counter()
         self.repeats = repeats
-        self._evaluated: set[Architecture] = set()
+        self._evaluated: dict[Architecture, Evaluation] = {}
 
     @property
     def last(self) -> Evaluation:
@@ -140,11 +140,15 @@ class Ledger:
     def add(self, evaluation: Evaluation) -> None:
         """Keep an evaluation."""
         self.history.append(evaluation)
-        self._evaluated.add(evaluation.architecture)
+        self._evaluated[evaluation.architecture] = evaluation
 
     def is_open(self, architecture: Architecture) -> bool:
         """Whether a network may be evaluated: it was not yet, or repeats were asked for."""
         return self.repeats or architecture not in self._evaluated
+
+    def evaluation_of(self, architecture: Architecture) -> Evaluation:
+        """The last evaluation of a network that was evaluated."""
+        return self._evaluated[architecture]
 
     def refuse(self, reason: Refusal, count: int = 1) -> None:
         """Count networks that are not evaluated."""

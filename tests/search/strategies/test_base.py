@@ -13,11 +13,19 @@ from search.architecture import Architecture
 from search.strategies.admissible import Admissible, ChainAdmissible, ListAdmissible
 from search.strategies.base import Evaluation, Ledger, Strategy
 from search.strategies.evolution import RegularizedEvolution
+from search.strategies.local import LocalSearch
+from search.strategies.predictor import PredictorSearch
+from search.strategies.reinforce import Reinforce
 from search.strategies.uniform import RandomSearch
 
 STRATEGIES: list[Strategy] = [
     RandomSearch(),
     RegularizedEvolution(population=6, sample=3),
+    LocalSearch(),
+    LocalSearch(steepest=True),
+    Reinforce(),
+    PredictorSearch(initial=4, pool=30, renewed=5),
+    PredictorSearch("gp", initial=4, pool=30, renewed=5),
 ]
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda s: s.name)
 every_problem = pytest.mark.parametrize("problem", ["chain", "list"])
