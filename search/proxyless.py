@@ -8,13 +8,14 @@ split take turns with steps of the architecture parameters on the validation spl
 
 The paper keeps the likeliest candidate of each block. That network may miss the budget, so here
 the result is the likeliest network within it (:func:`search.derive.derive`); the paper's own is
-kept beside it.
+kept beside it. There may be several devices with a budget each: their terms are added up in the
+loss, and the result meets all budgets (:func:`search.derive_several.derive_several`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ from search.alpha_steps import AlphaSteps
 from search.architecture import Architecture
 from search.checkpoint import fingerprint_of, load_checkpoint, save_checkpoint
 from search.data import DataSource, batches, check_data, size_of
-from search.derive import argmax, derive
+from search.derive import argmax
+from search.derive_several import check_limits, derive_several
 from search.expected_latency import LatencyMatrix, Limit
 from search.proxyless_config import ProxylessConfig
 from search.spaces.base import ChainSpace
@@ -55,6 +57,7 @@ class EpochRecord:
         validation_loss: mean cross-entropy of the alpha steps; ``None`` where there were none.
         expected_ms: expected latency under the probabilities at the end of the epoch.
         entropy: of the probabilities, in nats, mean over the blocks that have a choice.
+        also_expected_ms: expected latency on each further device.
     """
 
     epoch: int
@@ -63,6 +66,7 @@ class EpochRecord:
     validation_loss: float | None
     expected_ms: float
     entropy: float
+    also_expected_ms: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class ProxylessResult:
         history: of each epoch.
         budget_ms: the budget searched under, and the losses' reference.
         seed: of everything random.
+        also_predicted_ms: the architecture's predicted latency on each further device.
     """
 
     architecture: Architecture
@@ -89,6 +94,7 @@ class ProxylessResult:
     history: tuple[EpochRecord, ...]
     budget_ms: float
     seed: int
+    also_predicted_ms: tuple[float, ...] = ()
 
     @property
     def probabilities(self) -> tuple[tuple[float, ...], ...]:
@@ -106,6 +112,7 @@ def proxyless_search(
     budget_ms: float,
     config: ProxylessConfig | None = None,
     *,
+    also: Sequence[Limit] = (),
     checkpoint: Path | None = None,
     on_progress: OnProgress | None = None,
 ) -> ProxylessResult:
@@ -117,12 +124,13 @@ def proxyless_search(
         data: ``train`` trains the weights, ``validation`` the architecture; ``test`` is not used.
         budget_ms: in ms.
         config: how; the defaults suit small data.
+        also: latencies of that space on further devices, and the budget on each.
         checkpoint: file that is written after each epoch. The same call with an existing file goes
             on after its last epoch, and gives what an uninterrupted run gives.
         on_progress: called after each epoch with its record and the number of epochs in all.
 
     Raises:
-        BudgetError: not even the fastest network is within the budget.
+        BudgetError: not even the fastest network is within the budget, or none within all.
         DatasetError: data this space cannot be trained on.
         InputError: latencies of another space; a checkpoint of another run. All three are raised
             before anything is trained.
@@ -131,7 +139,8 @@ def proxyless_search(
     settings = ProxylessConfig() if config is None else config
     if matrix.space != space:
         raise InputError(f"latencies of {matrix.space.name} cannot price {space.name}")
-    matrix.check_budget(budget_ms)
+    limits = (Limit(matrix, budget_ms), *also)
+    check_limits(limits)
     check_data(data, space.input_shape, space.classes)
     steps = settings.search_epochs * _steps(data, settings)
     if steps < settings.alpha_every:
@@ -140,9 +149,14 @@ def proxyless_search(
             f"the search has {steps} steps, so the architecture would not be trained",
             f"alpha_every={max(1, steps // 10)}, or more search epochs",
         )
-    run = _Run(matrix, data, budget_ms, settings)
+    run = _Run(limits, data, settings)
     fingerprint = fingerprint_of(
-        search="proxyless", matrix=matrix, data=data, budget_ms=budget_ms, config=settings
+        search="proxyless",
+        matrix=matrix,
+        data=data,
+        budget_ms=budget_ms,
+        config=settings,
+        **{f"also_{i}": limit for i, limit in enumerate(also, 1)},
     )
     if checkpoint is not None:
         run.restore(load_checkpoint(checkpoint, fingerprint))
@@ -162,15 +176,12 @@ class _Run:
     does the same whether or not the ones before it ran in the same process.
     """
 
-    def __init__(
-        self, matrix: LatencyMatrix, data: DataSource, budget_ms: float, config: ProxylessConfig
-    ) -> None:
-        self.matrix = matrix
+    def __init__(self, limits: Sequence[Limit], data: DataSource, config: ProxylessConfig) -> None:
+        self.limits = limits
         self.data = data
-        self.budget_ms = budget_ms
         self.config = config
         self.history: list[EpochRecord] = []
-        self.supernet = Supernet(matrix.space, config.seed)
+        self.supernet = Supernet(limits[0].matrix.space, config.seed)
         self.supernet.to(config.device)
         self.supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stub
         self.weight_optimizer = sgd(
@@ -179,7 +190,7 @@ class _Run:
             config.momentum,
             config.weight_decay,
         )
-        self.alpha_steps = AlphaSteps(self.supernet, [Limit(matrix, budget_ms)], config)
+        self.alpha_steps = AlphaSteps(self.supernet, limits, config)
 
     def state(self) -> dict[str, Any]:
         """Tensors and plain values that :meth:`restore` takes."""
@@ -233,7 +244,9 @@ class _Run:
                     )
         with torch.no_grad():
             probabilities = self.supernet.probabilities()
-            expected_ms = float(self.matrix.expected_ms(probabilities))
+            expected_ms, *also_ms = (
+                float(limit.matrix.expected_ms(probabilities)) for limit in self.limits
+            )
         entropies = [float(torch.special.entr(p).sum()) for p in probabilities if len(p) > 1]
         return EpochRecord(
             epoch,
@@ -242,6 +255,7 @@ class _Run:
             float(np.mean(losses)) if losses else None,
             expected_ms,
             float(np.mean(entropies)) if entropies else 0.0,
+            tuple(also_ms),
         )
 
     def _validation(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
@@ -269,9 +283,10 @@ class _Run:
     def result(self) -> ProxylessResult:
         """The networks the probabilities stand for."""
         logs = [block.numpy() for block in self.supernet.log_probabilities()]
-        within = derive(self.matrix, logs, self.budget_ms)
-        likeliest = argmax(self.matrix.space, logs)
-        within_ms, likeliest_ms = map(float, self.matrix.price([within, likeliest]))
+        within = derive_several(self.limits, logs)
+        first = self.limits[0]
+        likeliest = argmax(first.matrix.space, logs)
+        within_ms, likeliest_ms = map(float, first.matrix.price([within, likeliest]))
         return ProxylessResult(
             within,
             within_ms,
@@ -279,8 +294,9 @@ class _Run:
             likeliest_ms,
             tuple(tuple(block.tolist()) for block in logs),
             tuple(self.history),
-            self.budget_ms,
+            first.budget_ms,
             self.config.seed,
+            tuple(float(limit.matrix.price([within])[0]) for limit in self.limits[1:]),
         )
 
 

@@ -12,7 +12,7 @@ from devices.errors import BudgetError, DatasetError, DivergedError, InputError
 from profiler.ops import OpSpec
 from search.data import DataSource, from_dataset
 from search.derive import derive
-from search.expected_latency import LatencyMatrix
+from search.expected_latency import LatencyMatrix, Limit
 from search.proxyless import EpochRecord, ProxylessResult, proxyless_search
 from search.proxyless_config import GRADIENTS, LOSSES, ProxylessConfig
 from search.spaces.base import ChainSpace
@@ -124,6 +124,48 @@ def test_what_the_caller_gave_is_left_alone() -> None:
     space, prices, config = small(), matrix(), dataclasses.replace(CONFIG)
     proxyless_search(space, prices, source(), 4.0, config)
     assert (space, prices, config) == (small(), matrix(), CONFIG)
+
+
+def server() -> LatencyMatrix:
+    """A second device, on which the large kernel costs nearly as little as the small one."""
+    choice = (3.0, 3.5, 0.0)
+    return LatencyMatrix(small(), 1.0, (choice, (0.5,), choice, choice))
+
+
+def test_a_search_for_two_devices_meets_both_budgets() -> None:
+    limit = Limit(server(), 5.5)
+    config = dataclasses.replace(CONFIG, search_epochs=6, alpha_learning_rate=0.3)
+    result = search(config, 3.5, also=[limit])
+    assert result.predicted_ms <= 3.5
+    assert result.also_predicted_ms == (server().price([result.architecture])[0],)
+    assert result.also_predicted_ms[0] <= 5.5
+    first, *_, last = result.history
+    assert first.also_expected_ms[0] > 7.0
+    assert last.also_expected_ms[0] < 6.0
+    alone = search(config, 3.5)
+    assert alone.also_predicted_ms == ()
+    assert alone.history[-1].also_expected_ms == ()
+
+
+def test_a_search_for_two_devices_goes_on_and_tells_itself_from_others(tmp_path: Path) -> None:
+    path = tmp_path / "search.pt"
+    also = [Limit(server(), 6.0)]
+
+    def interrupt(record: EpochRecord, epochs: int) -> None:
+        if record.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(also=also, checkpoint=path, on_progress=interrupt)
+    with pytest.raises(InputError, match=r"also_1.budget_ms was 6.0, is 7.0"):
+        search(also=[Limit(server(), 7.0)], checkpoint=path)
+    assert search(also=also, checkpoint=path) == search(also=also)
+
+
+def test_budgets_that_cannot_be_met_together_are_said_before_anything_is_trained() -> None:
+    opposite = LatencyMatrix(small(), 0.0, ((0, 0, 3.0), (0,), (0, 0, 3.0), (0, 0, 3.0)))
+    with pytest.raises(BudgetError, match="together"):
+        search(budget_ms=2.0, also=[Limit(opposite, 2.0)], on_progress=never)
 
 
 def test_the_same_seed_finds_the_same() -> None:
