@@ -69,12 +69,28 @@ def mean_gram(
             which makes the score not small but unknown.
         UnknownNameError: an output or batch norm of another name.
     """
-    for noun, name, known in (
+    return math.fsum(mean_gram_parts(model, inputs, targets, output, batch_norm).values())
+
+
+def mean_gram_parts(
+    model: nn.Module,
+    inputs: torch.Tensor,
+    targets: torch.Tensor | None = None,
+    output: Output = "logits",
+    batch_norm: BatchNorm = "frozen",
+) -> dict[str, float]:
+    """The share of each parameter tensor in :func:`mean_gram`: the shares add up to it.
+
+    A share is the mean of the Gram matrix of the gradients with respect to that tensor alone.
+    Arguments and errors are those of :func:`mean_gram`; parameters that the output does not depend
+    on are left out.
+    """
+    for noun, chosen, known in (
         ("output", output, _OUTPUTS),
         ("batch norm", batch_norm, _BATCH_NORMS),
     ):
-        if name not in known:
-            raise UnknownNameError.of(noun, name, known)
+        if chosen not in known:
+            raise UnknownNameError.of(noun, chosen, known)
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not named:
         raise InputError(
@@ -101,13 +117,13 @@ def mean_gram(
         raise InputError(
             f"{type(model).__name__} has no gradient kernel", "its output depends on no parameter"
         )
-    score = math.fsum(torch.stack(tuple(squares.values())).tolist())
-    if not math.isfinite(score):
-        bad = next(name for name, square in squares.items() if not square.isfinite())
-        raise InputError(
-            f"{type(model).__name__} cannot be scored", f"the gradient of {bad} is not finite"
-        )
-    return score
+    parts = dict(zip(squares, torch.stack(tuple(squares.values())).tolist(), strict=True))
+    for name, part in parts.items():
+        if not math.isfinite(part):
+            raise InputError(
+                f"{type(model).__name__} cannot be scored", f"the gradient of {name} is not finite"
+            )
+    return parts
 
 
 def _mean_output(

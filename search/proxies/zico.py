@@ -1,0 +1,67 @@
+"""How much gradients agree in size over batches."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from search.proxies.base import proxy
+from search.proxies.context import ScoreContext
+
+_BATCHES = 2
+_SOURCE = "Li et al., ZiCo, ICLR 2023"
+
+
+@proxy(_SOURCE)
+def zico(context: ScoreContext) -> float:
+    """Inverse coefficient of variation of gradients: ``sum_l log sum_w mean|g| / std|g|``.
+
+    Mean and standard deviation are over batches: here over two halves of the batch. ``g`` is the
+    gradient of the mean cross-entropy of a half by one weight of layer ``l``. Weights whose
+    gradient does not vary are left out, and layers of such weights alone.
+
+    Raises:
+        InputError: no gradient reaches a weight, one that is not finite, or fewer than four images.
+    """
+    sizes = tuple(gradients.abs() for gradients in _halves(context))
+    return _sum_of_layers(context, sizes, sizes)
+
+
+@proxy(_SOURCE + "; as in the authors' code")
+def zico_signed(context: ScoreContext) -> float:
+    """ZiCo with the deviation of signed gradients: ``sum_l log sum_w mean|g| / std g``.
+
+    The paper's formula takes the deviation of ``|g|``, the published code that of ``g``.
+
+    Raises:
+        InputError: as of ``zico``.
+    """
+    halves = _halves(context)
+    return _sum_of_layers(context, tuple(g.abs() for g in halves), halves)
+
+
+def _halves(context: ScoreContext) -> tuple[Tensor, ...]:
+    """Gradients of each layer by half, ``(2, weights)`` each."""
+    if len(context.inputs) < 2 * _BATCHES:
+        raise context.fail(f"ZiCo needs at least {2 * _BATCHES} images")
+    of_half = []
+    parts = zip(context.inputs.chunk(_BATCHES), context.targets.chunk(_BATCHES), strict=True)
+    for inputs, targets in parts:
+        loss = context.loss_of(context.forward(inputs), targets)
+        of_half.append(context.checked(context.gradients(loss, context.weights)))
+    return tuple(torch.stack([g.flatten() for g in layer]) for layer in zip(*of_half, strict=True))
+
+
+def _sum_of_layers(
+    context: ScoreContext, sizes: tuple[Tensor, ...], spreads: tuple[Tensor, ...]
+) -> float:
+    total, layers = 0.0, 0
+    for size, spread in zip(sizes, spreads, strict=True):
+        deviation = spread.double().std(0, correction=0)
+        varies = deviation > 0
+        if bool(varies.any()):
+            total += float((size.double().mean(0)[varies] / deviation[varies]).sum().log())
+            layers += 1
+    if not layers:
+        raise context.fail("no gradient varies from batch to batch")
+    return total
