@@ -34,7 +34,9 @@ class Network:
     build: Callable[[], nn.Module]
     resolution: int
 
-    def onnx_bytes(self) -> bytes:
+    suffix = ".onnx"
+
+    def file_bytes(self) -> bytes:
         """The network as an ONNX file, as the exporter of torch writes it."""
         torch.manual_seed(0)
         module = self.build().eval()

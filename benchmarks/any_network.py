@@ -12,6 +12,10 @@ predicted in three ways:
   no price then: these predictions are lower bounds, and say so.
 
     python benchmarks/any_network.py --json any_network.json
+    python benchmarks/any_network.py --runtime litert
+
+With ``--runtime litert`` it is fourteen TFLite files: networks of the space ``mobile`` at several
+widths, each width a family, and six written by hand.
 """
 
 from __future__ import annotations
@@ -24,10 +28,10 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from _networks import Network, all_networks
+from _networks import all_networks
 from _reporting import finish, header
 
 from devices.host import HostDevice
@@ -49,6 +53,25 @@ LEAST_WITHIN_10 = 0.9
 LEAST_SPEARMAN = 0.98
 MOST_SECONDS = 1.0
 """To read a file, take it apart and price it."""
+
+
+class AnyNetwork(Protocol):
+    """A network of any format."""
+
+    @property
+    def family(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def suffix(self) -> str: ...
+
+    def file_bytes(self) -> bytes: ...
+
+    def __hash__(self) -> int: ...
+
+
 WAYS = ("measured", "sibling", "family")
 
 
@@ -77,18 +100,20 @@ class Figure:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--runtime", choices=("onnxruntime", "litert"), default="onnxruntime")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--time-limit", type=float, default=40, help="seconds a group of models")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--quick", action="store_true", help="few networks and rounds, no bounds")
     arguments = parser.parse_args()
-    networks = all_networks()
+    networks = _networks(arguments.runtime)
     if arguments.quick:
-        networks = [each for each in networks if each.family in ("squeezenet", "resnet")][::2]
+        quick = ("squeezenet", "resnet", "plain", "dense")
+        networks = [each for each in networks if each.family in quick][::2]
         arguments.time_limit = 0
     document = header("any_network", seed=arguments.seed)
-    target = Target.make("cpu", "onnxruntime", {"threads": arguments.threads})
+    target = Target.make("cpu", arguments.runtime, {"threads": arguments.threads})
     with tempfile.TemporaryDirectory() as folder:
         paths = {each: _exported(each, Path(folder)) for each in networks}
         measured = Measured(paths, target, arguments)
@@ -112,9 +137,17 @@ def main() -> int:
     return 0 if not missed or arguments.quick else 1
 
 
-def _exported(network: Network, folder: Path) -> Path:
-    path = folder / f"{network.name}.onnx"
-    path.write_bytes(network.onnx_bytes())
+def _networks(runtime: str) -> list[AnyNetwork]:
+    if runtime == "onnxruntime":
+        return list(all_networks())
+    from _tflite_networks import all_tflite_networks
+
+    return list(all_tflite_networks())
+
+
+def _exported(network: AnyNetwork, folder: Path) -> Path:
+    path = folder / f"{network.name}{network.suffix}"
+    path.write_bytes(network.file_bytes())
     return path
 
 
@@ -128,18 +161,18 @@ class Measured:
     """
 
     def __init__(
-        self, paths: dict[Network, Path], target: Target, arguments: argparse.Namespace
+        self, paths: dict[AnyNetwork, Path], target: Target, arguments: argparse.Namespace
     ) -> None:
         self.paths, self.target, self.seed = paths, target, arguments.seed
-        self.kernels: dict[Network, list[Kernel]] = {}
-        self.keys: dict[Network, str] = {}
+        self.kernels: dict[AnyNetwork, list[Kernel]] = {}
+        self.keys: dict[AnyNetwork, str] = {}
         jobs = []
         for network, path in paths.items():
             file, kernels = open_network(path, HostDevice(), target)
             self.kernels[network], self.keys[network] = kernels, file.key
             jobs.append(file_job(file, self.specs(network)))
         distinct = dict.fromkeys(spec for each in paths for spec in self.specs(each))
-        jobs += kernel_jobs(distinct)
+        jobs += kernel_jobs(distinct, target.runtime)
         protocol = Settings(
             max_seconds=arguments.time_limit,
             max_rounds=60,
@@ -163,7 +196,7 @@ class Measured:
             f" networks {self.table.split_half_error_of('network'):.2%} (noise floor)"
         )
 
-    def specs(self, network: Network) -> list[KernelSpec]:
+    def specs(self, network: AnyNetwork) -> list[KernelSpec]:
         """The kernels of a network."""
         return [kernel.spec for kernel in self.kernels[network] if kernel.spec is not None]
 
@@ -185,7 +218,7 @@ class Measured:
             figures.append(self._figure(network, way, model))
         return figures
 
-    def _without(self, networks: Iterable[Network], kept: set[str] | None) -> LatencyTable:
+    def _without(self, networks: Iterable[AnyNetwork], kept: set[str] | None) -> LatencyTable:
         """The table without some networks, and with some of the kernels only."""
         frame = self.table.frame.drop(columns="latency_ms")
         gone = frame["key"].isin([self.keys[each] for each in networks])
@@ -194,7 +227,7 @@ class Measured:
             gone |= (frame["role"] == "kernel") & ~shared & ~frame["key"].isin(kept)
         return LatencyTable(self.table.target, self.table.environment, frame[~gone])
 
-    def _figure(self, network: Network, way: str, model: KernelModel) -> Figure:
+    def _figure(self, network: AnyNetwork, way: str, model: KernelModel) -> Figure:
         found = model.predict(self.kernels[network])
         regressed = [each for each in found.kernels if each.source == "regressed"]
         truth = self.table.kernels

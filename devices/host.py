@@ -12,7 +12,7 @@ from devices.environment import Environment, host_facts
 from devices.errors import InputError, UnknownNameError
 from devices.health import Counters, host_counters
 from devices.runtimes.base import HostRuntime
-from devices.runtimes.litert import LiteRt
+from devices.runtimes.litert import LiteRt, as_written
 from devices.runtimes.onnxruntime import OnnxRuntime
 from devices.runtimes.onnxruntime_graph import observed_tensors, optimised_graph
 from devices.runtimes.torch import TorchRuntime
@@ -94,7 +94,12 @@ class HostDevice:
         return runtime.load(artifact, target)
 
     def optimised(self, contents: bytes, target: Target, name: str) -> bytes:
-        """The graph that ONNX Runtime runs; errors as in :class:`devices.base.GraphDevice`."""
+        """The graph that ONNX Runtime runs, and for LiteRT the file as it is.
+
+        Errors as in :class:`devices.base.GraphDevice`.
+        """
+        if target.runtime == LiteRt.name:
+            return as_written(contents, target, name)
         _refuse_other_graphs(target)
         return optimised_graph(contents, target, name)
 

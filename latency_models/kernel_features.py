@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from latency_models import kernel_layout as layout
 from latency_models.base import FloatArray
 from profiler.kernels import KernelSpec, Operand
 
 _FUSED = ("", "Relu")
 """Activations that a convolution applies while it writes; others go over its output once more."""
-_NONE: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ def group_of(spec: KernelSpec) -> str:
     Kernels of one group differ in sizes, and in what :func:`kernel_features` calls levels.
     """
     others = _attributes_but(spec, _SIZES_OF.get(_family(spec), ()))
-    types = ",".join(sorted({each.type_name for each in _present(spec.inputs)} - {"float32"}))
+    types = ",".join(sorted({each.type_name for each in layout.present(spec.inputs)} - {"float32"}))
     parts = [spec.kind, _variant(spec), others, types]
     return " ".join(part for part in parts if part)
 
@@ -56,9 +55,9 @@ def kernel_matrix(specs: Sequence[KernelSpec]) -> FloatArray:
 
 def _family(spec: KernelSpec) -> str:
     """Which set of features a kernel has."""
-    if "Conv" in spec.op_type:
+    if "Conv" in spec.op_type or spec.op_type in {"CONV_2D", "DEPTHWISE_CONV_2D"}:
         return "convolution"
-    if spec.op_type in {"MaxPool", "AveragePool"}:
+    if spec.op_type in {"MaxPool", "AveragePool", "MAX_POOL_2D", "AVERAGE_POOL_2D"}:
         return "pool"
     if spec.flops:
         return "product"
@@ -71,12 +70,12 @@ def _variant(spec: KernelSpec) -> str:
     if family == "convolution":
         activation = str(spec.attribute("activation", ""))
         after = "" if activation in _FUSED else f" {activation}"
-        if _number(spec, "group", 1) > 1:
-            return ("depthwise" if _channels(spec, 1, axis=1) == 1 else "grouped") + after
-        return ("pointwise" if _kernel(spec) == 1 else "dense") + after
+        if layout.is_grouped(spec):
+            return ("depthwise" if layout.is_depthwise(spec) else "grouped") + after
+        return ("pointwise" if layout.window(spec) == 1 else "dense") + after
     if family == "other":
-        out = _first(spec.outputs)
-        return "+".join(_broadcast(each, out) for each in _present(spec.inputs)[:3])
+        out = layout.first(spec.outputs)
+        return "+".join(_broadcast(each, out) for each in layout.present(spec.inputs)[:3])
     return ""
 
 
@@ -97,81 +96,32 @@ _SIZES_OF: dict[str, tuple[str, ...]] = {
     "convolution": (
         *("activation", "activation_params", "auto_pad", "dilations", "group", "kernel_shape"),
         *("pads", "strides"),
+        *("padding", "strideH", "strideW", "dilationHFactor", "dilationWFactor"),
+        *("depthMultiplier", "fusedActivationFunction"),
     ),
     "pool": (
         *("auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads"),
         *("storage_order", "strides"),
+        *("padding", "strideH", "strideW", "filterHeight", "filterWidth"),
+        "fusedActivationFunction",
     ),
-    "product": ("alpha", "beta"),
-    "other": ("channels", "epsilon", "momentum", "alpha", "beta", "allowzero"),
+    "product": ("alpha", "beta", "fusedActivationFunction"),
+    "other": (
+        *("channels", "epsilon", "momentum", "alpha", "beta", "allowzero"),
+        *("newShape", "potScaleInt16"),
+    ),
 }
 
 
 def _attributes_but(spec: KernelSpec, left_out: Sequence[str]) -> str:
-    told = [(name, value) for name, value in spec.attributes if name not in left_out]
-    # ONNX Runtime writes some attributes that are off, and leaves some of them out.
+    told = [(name, value) for name, value in spec.attributes if name not in (*left_out, "options")]
+    # ONNX Runtime writes some attributes that are off, and leaves some of them out. The options of
+    # a TFLite operator are always of one class.
     return ",".join(f"{name}={value}" for name, value in told if value != 0)
 
 
-def _present(operands: Sequence[Operand | None]) -> list[Operand]:
-    return [each for each in operands if each is not None]
-
-
-def _first(operands: Sequence[Operand | None]) -> Operand | None:
-    return next(iter(_present(operands)), None)
-
-
-def _number(spec: KernelSpec, name: str, default: int) -> int:
-    value = spec.attribute(name, default)
-    return value if isinstance(value, int) else default
-
-
-def _numbers(spec: KernelSpec, name: str) -> tuple[int, ...]:
-    value = spec.attribute(name, _NONE)
-    return (
-        tuple(each for each in value if isinstance(each, int)) if isinstance(value, tuple) else ()
-    )
-
-
-def _kernel(spec: KernelSpec) -> int:
-    """Positions that a window covers."""
-    size = _numbers(spec, "kernel_shape")
-    if not size and len(spec.inputs) > 1 and spec.inputs[1] is not None:
-        size = spec.inputs[1].shape[2:]
-    return math.prod(size)
-
-
-def _stride(spec: KernelSpec) -> int:
-    return math.prod(_numbers(spec, "strides"))
-
-
-def _dilation(spec: KernelSpec) -> int:
-    return math.prod(_numbers(spec, "dilations"))
-
-
-def _channels(spec: KernelSpec, index: int, axis: int) -> int:
-    operand = spec.inputs[index] if index < len(spec.inputs) else None
-    return operand.shape[axis] if operand is not None and len(operand.shape) > axis else 1
-
-
-def _activation(spec: KernelSpec) -> float:
-    """Whether there is one."""
-    return float(bool(spec.attribute("activation", "")))
-
-
-def _out_positions(spec: KernelSpec) -> float:
-    out = _first(spec.outputs)
-    return float(math.prod(out.shape[2:])) if out is not None else 1.0
-
-
 def _size(operands: Sequence[Operand | None]) -> float:
-    return float(sum(each.size_bytes for each in _present(operands)))
-
-
-def _inner(spec: KernelSpec) -> float:
-    """Elements that lie together in the last dimension of the output."""
-    out = _first(spec.outputs)
-    return float(out.shape[-1]) if out is not None and out.shape else 1.0
+    return float(sum(each.size_bytes for each in layout.present(operands)))
 
 
 _COMMON = (
@@ -182,20 +132,20 @@ _OF_FAMILY: dict[str, tuple[KernelFeature, ...]] = {
     "convolution": (
         KernelFeature("FLOPs", lambda spec: float(spec.flops)),
         KernelFeature("bytes of weights", lambda spec: float(spec.weight_bytes)),
-        KernelFeature("channels in", lambda spec: float(_channels(spec, 0, 1))),
-        KernelFeature("channels out", lambda spec: float(_channels(spec, 1, 0))),
-        KernelFeature("positions out", _out_positions),
-        KernelFeature("columns out", _inner),
-        KernelFeature("kernel", lambda spec: float(_kernel(spec)), is_level=True),
-        KernelFeature("stride", lambda spec: float(_stride(spec)), is_level=True),
-        KernelFeature("dilation", lambda spec: float(_dilation(spec)), is_level=True),
-        KernelFeature("activation", _activation, is_level=True),
+        KernelFeature("channels in", lambda spec: float(layout.channels_in(spec))),
+        KernelFeature("channels out", lambda spec: float(layout.channels_out(spec))),
+        KernelFeature("positions out", lambda spec: float(layout.positions_out(spec))),
+        KernelFeature("columns out", lambda spec: float(layout.columns_out(spec))),
+        KernelFeature("kernel", lambda spec: float(layout.window(spec)), is_level=True),
+        KernelFeature("stride", lambda spec: float(layout.stride(spec)), is_level=True),
+        KernelFeature("dilation", lambda spec: float(layout.dilation(spec)), is_level=True),
+        KernelFeature("activation", lambda spec: float(layout.has_activation(spec)), is_level=True),
         KernelFeature("summand", lambda spec: float(len(spec.inputs) > 3), is_level=True),
     ),
     "pool": (
-        KernelFeature("kernel", lambda spec: float(_kernel(spec)), is_level=True),
-        KernelFeature("stride", lambda spec: float(_stride(spec)), is_level=True),
-        KernelFeature("columns out", _inner),
+        KernelFeature("kernel", lambda spec: float(layout.window(spec)), is_level=True),
+        KernelFeature("stride", lambda spec: float(layout.stride(spec)), is_level=True),
+        KernelFeature("columns out", lambda spec: float(layout.columns_out(spec))),
     ),
     "product": (
         KernelFeature("FLOPs", lambda spec: float(spec.flops)),
@@ -203,6 +153,6 @@ _OF_FAMILY: dict[str, tuple[KernelFeature, ...]] = {
     ),
     "other": (
         KernelFeature("tensors", lambda spec: float(len(spec.inputs) + len(spec.outputs))),
-        KernelFeature("columns out", _inner),
+        KernelFeature("columns out", lambda spec: float(layout.columns_out(spec))),
     ),
 }

@@ -92,7 +92,7 @@ def _flops(job: Job) -> list[int]:
     if job.role == "call":
         return []
     keys = job.ops or (job.key,)
-    if job.onnx_file is None:
+    if job.model_file is None:
         return [OpSpec.parse(key).flops for key in keys]
     try:
         specs = [KernelSpec.parse(key) for key in keys]

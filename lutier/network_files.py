@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devices.base import Device, GraphDevice
-from devices.errors import InputError, MissingTableError
+from devices.errors import InputError, MissingExtraError, MissingTableError
 from devices.target import Target
 from latency_models.kernel_model import KernelModel, NetworkPrediction
 from lutier.architecture_files import read_architecture
@@ -19,11 +19,13 @@ from profiler.kernels import KernelSpec
 from profiler.kernels.graph import Kernel, take_apart
 from profiler.kernels.jobs import file_job, kernel_jobs
 from profiler.kernels.network_file import NetworkFile, read_network_file
+from profiler.kernels.spec import LITERT, ONNXRUNTIME
 from profiler.storage.database import MeasurementStore
 from profiler.table import LatencyTable
 from search.spaces.registry import open_space
 
-ONNX = ".onnx"
+SUFFIXES = {ONNXRUNTIME: ".onnx", LITERT: ".tflite"}
+"""Of the files that a runtime loads."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,12 @@ def graph_device(device: Device, target: Target) -> GraphDevice:
     Raises:
         InputError: they cannot.
     """
-    here = target.runtime == "onnxruntime" and target.device == "cpu"
+    here = target.runtime in SUFFIXES and target.device == "cpu"
     if not here or not isinstance(device, GraphDevice):
         raise InputError(
             f"networks in files cannot be taken apart on {target}",
-            "only ONNX Runtime on this machine's CPU shows what it makes of a network",
-            "cpu/onnxruntime?threads=1",
+            "only ONNX Runtime and LiteRT on this machine's CPU are known to run what is measured",
+            "cpu/onnxruntime?threads=1 or cpu/litert?threads=1",
         )
     if target.precision != "float32":
         raise InputError(
@@ -77,17 +79,33 @@ def graph_device(device: Device, target: Target) -> GraphDevice:
 def open_network(
     path: Path, device: GraphDevice, target: Target
 ) -> tuple[NetworkFile, list[Kernel]]:
-    """Read an ONNX file and take it apart.
+    """Read a file that the target's runtime loads, and take it apart.
 
     Raises:
         InputError: no such file, a file of another format, or a batch that is not the target's.
         ArtifactError: a file that cannot be used.
+        MissingExtraError: files of this format cannot be read.
     """
-    if path.suffix.lower() != ONNX:
+    wanted = SUFFIXES[target.runtime]
+    if path.suffix.lower() != wanted:
+        others = [each for each, suffix in SUFFIXES.items() if suffix == path.suffix.lower()]
         raise InputError(
-            f"{path} is no {ONNX} file by its name", f"{target.runtime} loads ONNX files"
+            f"{path} is no {wanted} file by its name",
+            f"{target.runtime} loads {wanted} files",
+            f"the target {target.device}/{others[0]}?threads={target.threads}" if others else "",
         )
-    network = read_network_file(path)
+    if target.runtime == LITERT:
+        try:
+            from profiler.kernels.tflite_file import read_tflite_file
+            from profiler.kernels.tflite_kernels import take_apart_tflite
+        except ImportError as error:
+            raise MissingExtraError(
+                "TFLite files cannot be read", str(error), "pip install 'lutier[litert]'"
+            ) from error
+        read, apart = read_tflite_file, take_apart_tflite
+    else:
+        read, apart = read_network_file, take_apart
+    network = read(path)
     for name, shape in network.inputs.items():
         if shape and shape[0] != target.batch:
             raise InputError(
@@ -96,7 +114,7 @@ def open_network(
                 f" {target} has batch {target.batch}",
                 f"a target with batch={shape[0]}",
             )
-    return network, take_apart(network, device, target)
+    return network, apart(network, device, target)
 
 
 def model_jobs(paths: Sequence[Path], device: Device, target: Target) -> list[Job]:
@@ -116,7 +134,7 @@ def model_jobs(paths: Sequence[Path], device: Device, target: Target) -> list[Jo
         specs |= dict.fromkeys(known)
         # A network with kernels that cannot be cut out calibrates nothing.
         jobs.append(file_job(network, known if len(known) == len(kernels) else ()))
-    return [*jobs, *kernel_jobs(specs)]
+    return [*jobs, *kernel_jobs(specs, target.runtime)]
 
 
 def table_of_kernels(
@@ -142,7 +160,7 @@ def measuring(target: Target, paths: Iterable[Path]) -> str:
 def predict_file(
     path: Path, device: Device, target: Target, model: KernelModel, table: LatencyTable
 ) -> PredictedFile:
-    """Predict a network in an ONNX file.
+    """Predict a network in a file that the target's runtime loads.
 
     Raises:
         InputError: as :func:`open_network`.

@@ -34,10 +34,11 @@ class Job:
         input_shape: ``(channels, height, width)`` or ``(features,)``, without the batch.
         ops: of a network, the keys of the ops it is made of, those without a node left out; or of
             the kernels it is made of.
-        onnx_file: writes the ONNX file that is measured, where that is no module; ``build`` is not
+        model_file: writes the file that is measured, where that is no module; ``build`` is not
             called then, and ``input_shape`` is that of the file, the batch included.
         is_first: whether it is measured in the first group of a run, with all others that are. What
             depends on a cache that the machine shares with others is compared best at one time.
+        file_format: of ``model_file``.
     """
 
     key: str
@@ -45,8 +46,9 @@ class Job:
     build: Callable[[], nn.Module]
     input_shape: tuple[int, ...]
     ops: tuple[str, ...] = ()
-    onnx_file: Callable[[], bytes] | None = None
+    model_file: Callable[[], bytes] | None = None
     is_first: bool = False
+    file_format: str = "onnx"
 
     @classmethod
     def of_op(cls, spec: OpSpec) -> Job:
@@ -70,14 +72,15 @@ class Job:
         cls,
         key: str,
         role: Role,
-        onnx_file: Callable[[], bytes],
+        model_file: Callable[[], bytes],
         input_shape: tuple[int, ...],
         ops: tuple[str, ...] = (),
         *,
         is_first: bool = False,
+        file_format: str = "onnx",
     ) -> Job:
-        """The job of measuring an ONNX file; ``input_shape`` includes the batch."""
-        return cls(key, role, nn.Identity, input_shape, ops, onnx_file, is_first)
+        """The job of measuring a model file; ``input_shape`` includes the batch."""
+        return cls(key, role, nn.Identity, input_shape, ops, model_file, is_first, file_format)
 
 
 def make_artifact(
@@ -103,20 +106,20 @@ def make_artifact(
             activations are taken; random ones where None, which is all that a latency needs.
 
     Raises:
-        InputError: a module that cannot be written in that format, a format without int8, or an
-            ONNX file where another format is wanted.
+        InputError: a module that cannot be written in that format, a format without int8, or a
+            file where another format is wanted.
         ArtifactError: an op that cannot be quantised.
         MissingExtraError: the format's writer is not installed.
     """
-    if job.onnx_file is not None:
-        if file_format != "onnx":
+    if job.model_file is not None:
+        if file_format != job.file_format:
             raise InputError(
-                f"{job.key[:80]} is an ONNX file",
+                f"{job.key[:80]} is a file of format {job.file_format}",
                 f"the target loads model files of format {file_format}",
-                "the runtime onnxruntime",
+                f"the runtime {'onnxruntime' if job.file_format == 'onnx' else 'litert'}",
             )
         return folder.add(
-            job.onnx_file(), key=job.key, file_format="onnx", input_shape=job.input_shape
+            job.model_file(), key=job.key, file_format=file_format, input_shape=job.input_shape
         )
     with torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed: it would seed the generators of GPUs too, which nobody puts back.

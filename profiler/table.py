@@ -18,8 +18,12 @@ from devices.environment import Environment
 from devices.errors import InputError, MissingEntryError, MissingTableError
 from devices.target import Target
 from profiler.in_network import latencies_ms
-from profiler.kernels.files import crowded_latencies_ms, kernel_latencies_ms
-from profiler.kernels.spec import RUNTIME, KernelSpec
+from profiler.kernels.files import (
+    crowded_latencies_ms,
+    is_made_of_kernels,
+    kernel_latencies_ms,
+)
+from profiler.kernels.spec import KernelSpec
 from profiler.ops import OpSpec
 from profiler.quality import SOUND, TRUST_LIMIT, split_half_error
 from profiler.rules import ROWS_LIMIT
@@ -241,7 +245,7 @@ class LatencyTable:
         parsed: dict[str, KernelSpec] = {}
         found = {}
         for key, ops in zip(rows["key"], rows["ops"], strict=True):
-            if not isinstance(ops, str) or not ops.startswith(f"{RUNTIME}/"):
+            if not isinstance(ops, str) or not is_made_of_kernels(ops):
                 continue
             texts = ops.split()
             try:

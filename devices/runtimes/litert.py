@@ -62,41 +62,62 @@ class LiteRt:
         return _Model(artifact, target)
 
 
+def as_written(contents: bytes, target: Target, name: str) -> bytes:
+    """The graph that LiteRT runs, which is the file as it is, once LiteRT has loaded it.
+
+    Args:
+        contents: of a TFLite file.
+        target: threads are taken from it.
+        name: what errors call it.
+
+    Raises:
+        ArtifactError: a file that does not load.
+        MissingExtraError: LiteRT cannot be used.
+    """
+    _open(contents, target, name)
+    return contents
+
+
+def _open(contents: bytes, target: Target, name: str) -> Any:
+    """An interpreter with its tensors allocated; errors as in :func:`as_written`."""
+    package, module = _installed()
+    # A file of another kind makes some versions crash instead of raise.
+    if contents[4:8] != _IDENTIFIER:
+        raise ArtifactError(
+            f"LiteRT cannot load {name}",
+            "it is not a TFLite file",
+            "check that the file is a whole, valid .tflite model",
+        )
+    try:
+        interpreter = module.Interpreter(model_content=contents, num_threads=target.threads)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise _unloadable(name, error) from error
+    except (AttributeError, ImportError, SystemError) as error:
+        # tflite-runtime was built for numpy 1: under numpy 2 it imports, and fails here.
+        raise MissingExtraError(
+            f"{package} cannot run with numpy {np.__version__}",
+            " ".join(str(error).split())[:200],
+            _hint(package),
+        ) from error
+    return interpreter
+
+
 class _Model:
     def __init__(self, artifact: Artifact, target: Target) -> None:
-        package, module = _installed()
+        name = f"{artifact.path.name} ({artifact.key})"
         try:
             # Held for as long as the interpreter lives: it does not copy.
             self._contents = artifact.path.read_bytes()
         except OSError as error:
-            raise _unloadable(artifact, error) from error
-        # A file of another kind makes some versions crash instead of raise.
-        if self._contents[4:8] != _IDENTIFIER:
-            raise ArtifactError(
-                f"LiteRT cannot load {artifact.path.name} ({artifact.key})",
-                "it is not a TFLite file",
-                "check that the file is a whole, valid .tflite model",
-            )
-        try:
-            interpreter = module.Interpreter(
-                model_content=self._contents, num_threads=target.threads
-            )
-            interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise _unloadable(artifact, error) from error
-        except (AttributeError, ImportError, SystemError) as error:
-            # tflite-runtime was built for numpy 1: under numpy 2 it imports, and fails here.
-            raise MissingExtraError(
-                f"{package} cannot run with numpy {np.__version__}",
-                " ".join(str(error).split())[:200],
-                _hint(package),
-            ) from error
+            raise _unloadable(name, error) from error
+        interpreter = _open(self._contents, target, name)
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
         kinds = [np.dtype(entry["dtype"]).name for entry in inputs]
         allowed = INPUT_TYPES[target.precision]
         if len(kinds) != 1 or kinds[0] not in allowed or not outputs:
             raise ArtifactError(
-                f"LiteRT cannot time {artifact.path.name} ({artifact.key})",
+                f"LiteRT cannot time {name}",
                 f"its inputs are of type {', '.join(kinds)[:100] or 'none'}",
                 f"a model with one {' or '.join(allowed)} input",
             )
@@ -112,7 +133,7 @@ class _Model:
         try:
             interpreter.set_tensor(self._input, example)
         except ValueError as error:
-            raise _unloadable(artifact, error) from error
+            raise _unloadable(name, error) from error
 
     def time_ms(self, *, warmup: int, runs: int) -> list[float]:
         try:
@@ -140,9 +161,9 @@ def _quantised(entry: Any) -> Quantised:
     return Quantised(float(scale), int(zero_point), np.dtype(entry["dtype"]).name)
 
 
-def _unloadable(artifact: Artifact, error: Exception) -> ArtifactError:
+def _unloadable(name: str, error: Exception) -> ArtifactError:
     return ArtifactError(
-        f"LiteRT cannot load {artifact.path.name} ({artifact.key})",
+        f"LiteRT cannot load {name}",
         " ".join(str(error).split())[:300],
         "check that the file is a whole, valid .tflite model",
     )

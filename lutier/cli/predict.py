@@ -44,25 +44,26 @@ def predict(
 ) -> None:
     """Predict how long networks take, without running them in full rounds.
 
-    FILE is an ONNX file of any network, which is taken apart into the kernels that the runtime
-    makes of it; or the result.json of a search, priced by the model of its space. A kernel that was
+    FILE is an ONNX file of any network (with LiteRT a TFLite file), which is taken apart into the
+    kernels that the runtime makes of it; or the result.json of a search, priced by the model of its
+    space. A kernel that was
     neither measured nor is near enough to measured ones has no price: the command then says what
     is missing, and exits with 3.
     """
     from devices.errors import InputError, MissingEntryError
     from devices.target import Target
-    from lutier.network_files import measuring
+    from lutier.network_files import SUFFIXES, measuring
     from lutier.settings import load_settings
     from lutier.terminal import print_json
 
     settings = load_settings({"db": db, "seed": seed})
     wanted = Target.parse(target)
     for path in files:
-        if path.suffix.lower() not in (".onnx", ".json") and not path.is_dir():
+        if path.suffix.lower() not in (*SUFFIXES.values(), ".json") and not path.is_dir():
             raise InputError(
                 f"{path} cannot be predicted",
-                "what can be are .onnx files and the result.json of a search",
-                "export the network to ONNX" if path.suffix.lower() == ".tflite" else "",
+                "what can be are .onnx and .tflite files and the result.json of a search",
+                "export the network to ONNX or TFLite",
             )
     table, found = _predict_all(settings, wanted, files, quiet=as_json)
     if as_json:
@@ -91,7 +92,7 @@ def _predict_all(
     from contextlib import nullcontext
 
     from latency_models.kernel_model import KernelModel
-    from lutier.network_files import ONNX, predict_file, predict_result, table_of_kernels
+    from lutier.network_files import SUFFIXES, predict_file, predict_result, table_of_kernels
     from lutier.opening import open_measured
     from lutier.progress import Bar
     from lutier.storage import open_store
@@ -102,9 +103,9 @@ def _predict_all(
         table = table_of_kernels(store, target, files)
     model = KernelModel.fit(table, settings.seed)
     # What a search found is priced without the device: a phone need not be attached.
-    is_opened = any(path.suffix.lower() == ONNX for path in files)
+    are_networks = [path.suffix.lower() in SUFFIXES.values() for path in files]
     with (
-        open_measured(settings, target) if is_opened else nullcontext() as device,
+        open_measured(settings, target) if any(are_networks) else nullcontext() as device,
         Bar("predicting", len(files), quiet=quiet) as bar,
     ):
         if device is not None and device.environment(target).id != table.environment_id:
@@ -114,8 +115,8 @@ def _predict_all(
                 style="yellow",
                 markup=False,
             )
-        for done, path in enumerate(files, start=1):
-            if device is not None and path.suffix.lower() == ONNX:
+        for done, (path, is_network) in enumerate(zip(files, are_networks, strict=True), start=1):
+            if device is not None and is_network:
                 found.append(predict_file(path, device, target, model, table))
             else:
                 found.append(predict_result(path, settings, target, table))

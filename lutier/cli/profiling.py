@@ -74,8 +74,9 @@ if TYPE_CHECKING:
     "model_files",
     multiple=True,
     type=click.Path(path_type=Path),
-    metavar="FILE.onnx",
-    help="Measure this network and its kernels, for lutier predict. Repeatable.",
+    metavar="FILE",
+    help="Measure this network (.onnx; with litert .tflite) and its kernels, for lutier predict."
+    " Repeatable.",
 )
 @click.option(
     "--networks",
@@ -381,7 +382,7 @@ def _print(result: ProfileResult, report: dict[str, Any]) -> None:
     if report["findings"]:
         out.print(f"doubtful: {describe_findings(report['findings'])}", markup=False)
     if not result.failed:
-        command = "fit" if report["table_ops"] else "predict FILE.onnx"
+        command = "fit" if report["table_ops"] else "predict FILE"
         out.print(f"next: lutier {command} --target '{report['target']}'", markup=False)
 
 

@@ -13,8 +13,7 @@ from profiler.exchange.figures import count_of, in_ms, latency_ms_of, number_of,
 from profiler.exchange.reading import Entry, Reading
 from profiler.exchange.report import Listed
 from profiler.kernels import KernelSpec
-from profiler.kernels.files import is_shared
-from profiler.kernels.spec import RUNTIME
+from profiler.kernels.files import is_made_of_kernels, is_shared
 from profiler.ops import OpSpec
 from profiler.quality import SOUND
 from profiler.storage.portable import PortableRow, PortableVisit
@@ -200,7 +199,7 @@ def _ops(details: Mapping[str, Any]) -> str | None:
     if not isinstance(value, str) or len(value) > _OPS_LIMIT:
         raise InputError("ops: not keys of ops")
     try:
-        if value.startswith(f"{RUNTIME}/"):
+        if is_made_of_kernels(value):
             return " ".join(KernelSpec.parse(key).key for key in value.split())
         return " ".join(OpSpec.parse(key).key for key in value.split())
     except InputError as error:

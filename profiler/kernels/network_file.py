@@ -1,4 +1,4 @@
-"""An ONNX file that somebody gives, checked before anything is made of it."""
+"""A file that somebody gives, and ONNX files checked before anything is made of them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ _FIXED = "the shapes fixed: python -m onnxruntime.tools.make_dynamic_shape_fixed
 
 @dataclass(frozen=True)
 class NetworkFile:
-    """A network in an ONNX file, with its weights.
+    """A network in a file, with its weights.
 
     Attributes:
         path: where it was read from.
         contents: the file, whatever it kept elsewhere included.
         inputs: shape of each input that is not a weight, by name.
         sha256: of the contents, in hex.
+        file_format: ``onnx`` or ``tflite``.
     """
 
     path: Path
     contents: bytes
     inputs: dict[str, tuple[int, ...]]
     sha256: str
+    file_format: str = "onnx"
 
     @property
     def key(self) -> str:

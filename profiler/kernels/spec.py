@@ -14,11 +14,14 @@ from devices.errors import InputError
 Scalar = int | float | str
 Attribute = Scalar | tuple[Scalar, ...]
 
-RUNTIME = "onnxruntime"
+ONNXRUNTIME, LITERT = "onnxruntime", "litert"
+RUNTIMES = (ONNXRUNTIME, LITERT)
+"""Runtimes whose networks can be taken apart."""
 KEY_LIMIT = 500
 """Characters of a key that a store has room for."""
 _MOST_COPIES = 8
 _COPIED_WEIGHT_BYTES = 2**23
+_COPIED_OUTPUT_BYTES = 2**23
 
 _TYPES = {
     "f16": ("float16", 2),
@@ -83,15 +86,18 @@ class Operand:
 class KernelSpec:
     """One node of the graph that a runtime runs: fused, and in the runtime's own layout.
 
-    Use :meth:`parse` or :func:`profiler.kernels.graph.kernels_of`, which check.
+    Use :meth:`parse`, :func:`profiler.kernels.graph.kernels_of` or
+    :func:`profiler.kernels.tflite_graph.tflite_kernels`, which check.
 
     Attributes:
-        domain: of the operator; ``onnx`` stands for the one without a name.
+        domain: of the operator; ``onnx`` stands for the one without a name, ``tflite`` for the
+            operators that TFLite has built in.
         op_type: ``Conv``.
         version: of the operator.
         inputs: in order; None for one that is left out.
         outputs: in order; None for one that nobody takes.
         attributes: pairs, sorted by name.
+        runtime: that runs it.
     """
 
     domain: str
@@ -100,6 +106,7 @@ class KernelSpec:
     inputs: tuple[Operand | None, ...]
     outputs: tuple[Operand | None, ...]
     attributes: tuple[tuple[str, Attribute], ...] = ()
+    runtime: str = ONNXRUNTIME
 
     @classmethod
     def parse(cls, key: str) -> KernelSpec:
@@ -117,7 +124,7 @@ class KernelSpec:
         ends = fields[2].split(">") if len(fields) == 4 else []
         version = head[2] if len(head) == 3 else ""
         named = len(head) == 3 and all(_NAME.fullmatch(name) for name in head[:2])
-        if not (named and fields[0] == RUNTIME and len(ends) == 2 and version.isdigit()):
+        if not (named and fields[0] in RUNTIMES and len(ends) == 2 and version.isdigit()):
             raise InputError(
                 f"{key[:80]!r} is not a kernel",
                 "a kernel is written runtime/domain:op:version/inputs>outputs/name=value,...",
@@ -130,16 +137,15 @@ class KernelSpec:
                 raise InputError(f"{key[:80]!r} is not a kernel", f"cannot read {pair[:80]!r}")
             attributes[name] = _parse_attribute(text)
         inputs, outputs = (tuple(_parse_operands(text)) for text in ends)
-        return cls(
-            head[0], head[1], int(version), inputs, outputs, tuple(sorted(attributes.items()))
-        )
+        pairs = tuple(sorted(attributes.items()))
+        return cls(head[0], head[1], int(version), inputs, outputs, pairs, fields[0])
 
     @cached_property
     def key(self) -> str:
         """Canonical text, e.g. ``onnxruntime/onnx:Relu:14/1x8x4x4>1x8x4x4/``."""
         ends = ">".join(_operands_text(end) for end in (self.inputs, self.outputs))
         pairs = ",".join(f"{name}={_attribute_text(value)}" for name, value in self.attributes)
-        return f"{RUNTIME}/{self.domain}:{self.op_type}:{self.version}/{ends}/{pairs}"
+        return f"{self.runtime}/{self.domain}:{self.op_type}:{self.version}/{ends}/{pairs}"
 
     @property
     def kind(self) -> str:
@@ -176,9 +182,14 @@ class KernelSpec:
 
         It is part of what a stored latency means, and never changes for a key: a kernel of a few
         microseconds is lost in what a call costs, and the weights of one alone stay in a cache that
-        a network's do not fit in.
+        a network's do not fit in. LiteRT leaves out what nobody takes, so that there the outputs of
+        all copies are kept, and share the caches too.
         """
-        return max(1, min(_MOST_COPIES, _COPIED_WEIGHT_BYTES // max(self.weight_bytes, 1)))
+        most = min(_MOST_COPIES, _COPIED_WEIGHT_BYTES // max(self.weight_bytes, 1))
+        if self.runtime == LITERT:
+            kept_bytes = sum(each.size_bytes for each in self.outputs if each is not None)
+            most = min(most, _COPIED_OUTPUT_BYTES // max(kept_bytes, 1))
+        return max(1, most)
 
     @property
     def flops(self) -> int:
@@ -187,11 +198,14 @@ class KernelSpec:
         if out is None or len(self.inputs) < 2 or self.inputs[1] is None:
             return 0
         second = self.inputs[1].shape
-        if "Conv" in self.op_type:
+        if self.op_type == "DEPTHWISE_CONV_2D":
+            return 2 * out.count * math.prod(second[1:3])
+        if "Conv" in self.op_type or self.op_type in ("CONV_2D", "CONV_3D"):
             return 2 * out.count * math.prod(second[1:])
         first = self.inputs[0]
         if self.is_product and first is not None and first.shape:
-            is_turned = self.attribute("transA", 0) == 1 and len(first.shape) > 1
+            turned = self.attribute("transA", 0) == 1 or self.attribute("adjX", 0) == 1
+            is_turned = turned and len(first.shape) > 1
             return 2 * out.count * first.shape[-2 if is_turned else -1]
         return 0
 
@@ -199,7 +213,10 @@ class KernelSpec:
         return self.key
 
 
-_PRODUCTS = {"Gemm", "MatMul", "FusedMatMul", "FusedGemm", "MatMulInteger", "MatMulIntegerToFloat"}
+_PRODUCTS = {
+    *("Gemm", "MatMul", "FusedMatMul", "FusedGemm", "MatMulInteger", "MatMulIntegerToFloat"),
+    *("FULLY_CONNECTED", "BATCH_MATMUL"),
+}
 
 
 def _operands_text(operands: Sequence[Operand | None]) -> str:

@@ -38,8 +38,8 @@ def kernel_bytes(spec: KernelSpec | None) -> bytes:
         is marked to be loaded as it stands. Values are drawn from a seed made of the key.
     """
     inputs = spec.inputs if spec else ()
-    draw = _Values(np.random.default_rng(zlib.crc32(spec.key.encode()) if spec else 0))
-    fed = _fed(spec)
+    draw = Values(np.random.default_rng(zlib.crc32(spec.key.encode()) if spec else 0))
+    fed = fed_input(spec)
     # A weight that is listed among the inputs could be replaced: nothing is prepared for it.
     stored: list[TensorProto] = [numpy_helper.from_array(np.ones(1, np.float32), "one")]
     listed = [
@@ -85,12 +85,12 @@ def kernel_bytes(spec: KernelSpec | None) -> bytes:
 
 def input_shape(spec: KernelSpec | None) -> tuple[int, ...]:
     """Shape of the input of a kernel's file: the first float32 tensor that other nodes make."""
-    fed = _fed(spec)
+    fed = fed_input(spec)
     operand = spec.inputs[fed] if spec and fed is not None else None
     return operand.shape if operand is not None else (1,)
 
 
-def _fed(spec: KernelSpec | None) -> int | None:
+def fed_input(spec: KernelSpec | None) -> int | None:
     """Which input is that of the file."""
     for i, operand in enumerate(spec.inputs if spec else ()):
         if operand is not None and not operand.is_weight and operand.type_name == "float32":
@@ -127,13 +127,14 @@ def _opsets(spec: KernelSpec | None) -> list[Any]:
     return [helper.make_opsetid("", _OPSET), helper.make_opsetid(spec.domain, spec.version)]
 
 
-class _Values:
+class Values:
     """Values that no kernel takes longer for, or fails on."""
 
     def __init__(self, generator: np.random.Generator) -> None:
         self._generator = generator
 
     def of(self, operand: Operand) -> npt.NDArray[Any]:
+        """Those of one operand, of its shape and type."""
         if operand.values:
             return np.array(operand.values, operand.type_name).reshape(operand.shape)
         if not operand.type_name.startswith("float"):

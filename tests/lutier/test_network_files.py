@@ -25,14 +25,14 @@ def test_each_file_is_a_network_made_of_kernels_that_are_measured_once(tmp_path:
     assert len(networks) == 2
     assert len(set(keys)) == len(keys)
     assert all(set(network.ops) <= set(keys) for network in networks)
-    assert model_jobs([], HostDevice(), Target.parse("cpu/litert")) == []
+    assert model_jobs([], HostDevice(), Target.parse("cpu/torch")) == []
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("cpu/litert", "only ONNX Runtime on this machine's CPU"),
-        ("ssh:somewhere/onnxruntime", "only ONNX Runtime on this machine's CPU"),
+        ("cpu/torch", "only ONNX Runtime and LiteRT on this machine's CPU"),
+        ("ssh:somewhere/onnxruntime", "only ONNX Runtime and LiteRT on this machine's CPU"),
         ("cpu/onnxruntime?precision=int8", "they are measured as they are"),
     ],
 )
@@ -51,8 +51,11 @@ def test_a_batch_that_is_not_the_targets_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_of_another_format_is_refused_by_its_name(tmp_path: Path) -> None:
     path = saved(tmp_path / "net.tflite", residual())
-    with pytest.raises(InputError, match=r"net\.tflite is no \.onnx file"):
+    with pytest.raises(InputError, match=r"net\.tflite is no \.onnx file.*cpu/litert\?threads=1"):
         open_network(path, HostDevice(), TARGET)
+    other = saved(tmp_path / "net.onnx", residual())
+    with pytest.raises(InputError, match=r"net\.onnx is no \.tflite file.*cpu/onnxruntime"):
+        open_network(other, HostDevice(), Target.parse("cpu/litert?threads=1"))
 
 
 def test_a_target_without_a_table_says_what_measures_these_files(tmp_path: Path) -> None:

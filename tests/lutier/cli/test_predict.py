@@ -243,7 +243,8 @@ def test_weights_that_are_missing_are_named(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--target", TARGET, "net.tflite"], "what can be are .onnx files"),
+        (["--target", TARGET, "net.pt"], "what can be are .onnx and .tflite files"),
+        (["--target", TARGET, "net.tflite"], "onnxruntime loads .onnx files"),
         (["--target", TARGET, "gone.onnx"], "no file gone.onnx"),
         (["--target", TARGET, "gone.json"], "no file gone.json"),
         (["--target", "nonsense", "net.onnx"], "is not a target"),

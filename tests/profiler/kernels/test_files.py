@@ -6,8 +6,10 @@ import pytest
 
 from profiler.kernels.files import (
     CALL,
+    call_key,
     crowded_key,
     crowded_latencies_ms,
+    is_made_of_kernels,
     is_shared,
     kernel_latencies_ms,
     product_key,
@@ -36,10 +38,21 @@ def test_files_of_convolutions_are_told_by_their_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["onnxruntime/weights=", "onnxruntime/weights=-1", "call", RELU.key]
+    "key", ["onnxruntime/weights=", "onnxruntime/weights=-1", "torch/weights=7", "call", RELU.key]
 )
 def test_other_keys_are_not_shared(key: str) -> None:
     assert not is_shared(key)
     assert is_shared(CALL)
     assert is_shared(crowded_key(7))
     assert is_shared(product_key(7))
+    assert is_shared(call_key("litert"))
+    assert is_shared(crowded_key(7, "litert"))
+
+
+def test_each_runtime_has_files_of_its_own() -> None:
+    relu = KernelSpec.parse("litert/tflite:RELU:1/1x4x4x8>1x4x4x8/")
+    files = {call_key("litert"): 0.002, relu.key: 0.018, crowded_key(100, "litert"): 1.002}
+    assert kernel_latencies_ms(files) == {relu: pytest.approx(0.002)}
+    assert crowded_latencies_ms(files) == {100: pytest.approx(1.0)}
+    assert is_made_of_kernels(f"{relu.key} {RELU.key}")
+    assert not is_made_of_kernels("linear/64/out=10")

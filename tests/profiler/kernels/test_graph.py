@@ -104,5 +104,5 @@ def test_a_network_that_does_not_load_is_refused_in_one_line(
 
 def test_a_runtime_that_does_not_show_its_graph_is_refused(tmp_path: Path) -> None:
     network = read_network_file(saved(tmp_path / "net.onnx", residual()))
-    with pytest.raises(InputError, match="litert does not show the kernels"):
-        take_apart(network, HostDevice(), Target.make("cpu", "litert", {}))
+    with pytest.raises(InputError, match="torch does not show the kernels"):
+        take_apart(network, HostDevice(), Target.make("cpu", "torch", {}))

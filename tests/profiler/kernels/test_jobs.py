@@ -48,6 +48,8 @@ def test_a_job_of_a_file_fits_one_format(tmp_path: Path) -> None:
     assert (artifact.key, artifact.input_shape) == (RELU.key, (1, 8, 4, 4))
     with pytest.raises(InputError, match="the target loads model files of format tflite"):
         make_artifact(job, "tflite", 1, ArtifactFolder(tmp_path))
+    with pytest.raises(InputError, match=r"format tflite.*the runtime litert"):
+        make_artifact(kernel_jobs([], "litert")[0], "onnx", 1, ArtifactFolder(tmp_path))
 
 
 def test_kernels_and_their_network_are_measured_and_not_again(tmp_path: Path) -> None:
