@@ -1,0 +1,255 @@
+"""How accurate the network is that ProxylessNAS finds, against what else the same time buys.
+
+Profiles ``mobile-tiny`` on this CPU, then searches on Fashion-MNIST under three budgets, each with
+three seeds. What ProxylessNAS took to search and to measure, the others may spend on short
+trainings of networks within the budget: random search and regularised evolution. A network of
+MobileNetV2 blocks (kernel 3, expansion 6), cut in depth until it is within the budget, costs no
+search. All are then trained from scratch with the same settings; choices are made by the validation
+split, figures are of the test split. The time counted for ProxylessNAS includes one epoch of the
+network found and its last measurement, so the others have a little more.
+
+    python benchmarks/proxyless_quality.py --json proxyless_quality.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _reporting import finish, header
+from proxyless_budget import FASHION_MNIST, SPACE, Bench, register
+from torch.utils.data import Subset
+
+from devices.errors import BudgetError
+from devices.registry import open_target
+from devices.target import Target
+from lutier.cli.profiling import run_profile
+from lutier.modelling import fit_models
+from lutier.networks import network_job
+from lutier.searching import Request
+from lutier.searching_proxyless import search_proxyless
+from lutier.settings import Settings
+from profiler.run import measure_now
+from search.architecture import Architecture
+from search.data import DataSource, open_data
+from search.expected_latency import LatencyMatrix
+from search.strategies.admissible import ChainAdmissible
+from search.strategies.base import Strategy
+from search.strategies.evolution import RegularizedEvolution
+from search.strategies.uniform import RandomSearch
+from search.train import TrainConfig, build_network, train
+
+SHARES = (0.3, 0.5, 0.7)
+"""Where the budgets lie between the fastest and the slowest network."""
+WANTED = 2
+"""Of the budgets, those at which ours is to be at least as good as the best of the others."""
+OURS = "proxyless"
+MOST = 100_000
+"""Evaluations, where only the time ends a search."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, default=FASHION_MNIST, help="folder of Fashion-MNIST")
+    parser.add_argument("--images", type=int, default=2000, help="images to train on")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=20, help="of the training from scratch")
+    parser.add_argument("--short-epochs", type=int, default=3, help="of a training while searching")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--quick", action="store_true", help="one budget, one seed, little training"
+    )
+    arguments = parser.parse_args()
+    if not arguments.data.is_dir():
+        print(f"skipped: no Fashion-MNIST in {arguments.data}", file=sys.stderr)
+        print("apt-get install dataset-fashion-mnist, or --data DIR", file=sys.stderr)
+        return 0
+    shares = SHARES[1:2] if arguments.quick else SHARES
+    if arguments.quick:
+        arguments.images, arguments.seeds = 500, 1
+        arguments.epochs, arguments.short_epochs = 8, 2
+    document = header("proxyless_quality", seed=arguments.seed)
+    register(arguments.data, arguments.images)
+    target = Target.make("cpu", "onnxruntime", {"threads": 1})
+    results: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as name:
+        settings = Settings(
+            home=Path(name),
+            db=f"sqlite:///{name}/lut.db",
+            networks=30 if arguments.quick else 60,
+            max_seconds=1 if arguments.quick else 30,
+            min_seconds=0.2,
+        )
+        run_profile(settings, target, SPACE, quiet=True)
+        fit_models(settings, target)
+        bench = Bench(settings, target, arguments, Path(name))
+        for share in shares:
+            for seed in range(arguments.seed, arguments.seed + arguments.seeds):
+                results += Comparison(bench, share, seed, arguments).rows()
+    missed = report(results)
+    verdict = f"MISSED: {'; '.join(missed)}" if missed else "met"
+    print(f"  bounds: {verdict}{' (one budget and one seed)' if arguments.quick else ''}")
+    finish({**document, "results": results, "missed": missed}, arguments.json)
+    return 1 if missed and not arguments.quick else 0
+
+
+class Comparison:
+    """All ways at one budget with one seed."""
+
+    def __init__(
+        self, bench: Bench, share: float, seed: int, arguments: argparse.Namespace
+    ) -> None:
+        self.bench = bench
+        self.share = share
+        self.seed = seed
+        self.budget_ms = bench.budget_ms(share)
+        self.matrix = LatencyMatrix.from_model(bench.space, bench.model.near(self.budget_ms))
+        self.data: DataSource = open_data("fashion-mnist-few", bench.space.input_shape, seed)
+        self.full = TrainConfig(epochs=arguments.epochs, seed=seed)
+        self.short = replace(self.full, epochs=arguments.short_epochs)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a way, printed as it comes."""
+        found, seconds = self._proxyless()
+        rows = [self._row(OURS, found, seconds, None)]
+        for strategy in (RandomSearch(), RegularizedEvolution(population=8, sample=3)):
+            best, spent, trainings = self._strategy(strategy, seconds)
+            rows.append(self._row(strategy.name, best, spent, trainings))
+        rows.append(self._row("mobilenet-v2", mobilenet(self.matrix, self.budget_ms), 0.0, None))
+        return rows
+
+    def _proxyless(self) -> tuple[Architecture | None, float]:
+        request = Request(
+            target=self.bench.target,
+            space=SPACE,
+            data="fashion-mnist-few",
+            budget_ms=self.budget_ms,
+            seed=self.seed,
+            folder=self.bench.folder / f"quality-{self.share}-{self.seed}",
+            train_epochs=1,
+            quiet=True,
+        )
+        start = time.monotonic()
+        try:
+            found = search_proxyless(self.bench.settings, request, self.bench.config)
+        except BudgetError as error:
+            print(f"  {error}")
+            return None, time.monotonic() - start
+        return Architecture.parse(found.architecture), found.seconds
+
+    def _strategy(
+        self, strategy: Strategy, seconds: float
+    ) -> tuple[Architecture | None, float, int]:
+        # Choices are made by the validation split: classifying the test split would only cost time.
+        data = replace(self.data, test=Subset(self.data.test, [0]))
+
+        def evaluate(architecture: Architecture) -> float:
+            network = build_network(self.bench.space, architecture, self.seed)
+            return train(network, data, self.short).validation_accuracy
+
+        admissible = ChainAdmissible(self.matrix, self.budget_ms)
+        result = strategy.search(admissible, evaluate, MOST, self.seed, max_seconds=seconds)
+        return result.best.architecture, result.seconds, len(result.history)
+
+    def _row(
+        self, way: str, architecture: Architecture | None, seconds: float, trainings: int | None
+    ) -> dict[str, Any]:
+        accuracy = measured_ms = float("nan")
+        if architecture is not None:
+            network = build_network(self.bench.space, architecture, self.seed)
+            accuracy = train(network, self.data, self.full).test_accuracy
+            measured_ms = self._measured_ms(architecture)
+        used = measured_ms / self.budget_ms
+        print(
+            f"  {way:12s} budget {1e3 * self.budget_ms:6.1f} us  seed {self.seed}"
+            f"  accuracy {accuracy:5.1%}  measured {used:5.1%} of the budget"
+            f"{'  OVER' if used > 1 else ''}  {seconds:.0f} s"
+            f"{'' if trainings is None else f', {trainings} short trainings'}",
+            flush=True,
+        )
+        return {
+            "way": way,
+            "share": self.share,
+            "seed": self.seed,
+            "budget_ms": self.budget_ms,
+            "architecture": None if architecture is None else architecture.id,
+            "accuracy": accuracy,
+            "measured_ms": measured_ms,
+            "seconds": seconds,
+            "short_trainings": trainings,
+        }
+
+    def _measured_ms(self, architecture: Architecture) -> float:
+        job = network_job(self.bench.space, architecture)
+        protocol = self.bench.settings.protocol(self.bench.target)
+        with open_target(self.bench.target) as device:
+            measured = measure_now([job], device, self.bench.target, protocol)
+        return float(measured[job.key].summary.median_ms)
+
+
+def mobilenet(matrix: LatencyMatrix, budget_ms: float) -> Architecture | None:
+    """Kernel 3 and expansion 6 throughout, with as many blocks as the budget allows.
+
+    Blocks are left out one by one, in turn from each stage, the last stage first. Nothing where the
+    network is over the budget with all left out that can be.
+    """
+    blocks = matrix.space.blocks
+    choices = [
+        next(
+            j
+            for j, op in enumerate(block)
+            if not op.is_free and (op["kernel"], op["expand"]) == (3, 6)
+        )
+        for block in blocks
+    ]
+    stages: dict[tuple[int, ...], list[int]] = {}
+    for i, block in enumerate(blocks):
+        if any(op.is_free for op in block):
+            stages.setdefault(block[0].output_shape, []).append(i)
+    queues = list(stages.values())[::-1]
+    order = [
+        queue[-1 - k] for k in range(max(map(len, queues))) for queue in queues if k < len(queue)
+    ]
+    for i in [None, *order]:
+        if i is not None:
+            choices[i] = next(j for j, op in enumerate(blocks[i]) if op.is_free)
+        architecture = matrix.space.architecture(choices)
+        if float(matrix.price([architecture])[0]) <= budget_ms:
+            return architecture
+    return None
+
+
+def report(results: list[dict[str, Any]]) -> list[str]:
+    """Print mean and range of each way at each budget, and return the bounds that ours misses."""
+    wins, shares = 0, list(dict.fromkeys(row["share"] for row in results))
+    for share in shares:
+        means = {}
+        for way in dict.fromkeys(row["way"] for row in results):
+            here = [r for r in results if r["way"] == way and r["share"] == share]
+            accuracy = np.array([row["accuracy"] for row in here])
+            over = sum(not row["measured_ms"] <= row["budget_ms"] for row in here)
+            means[way] = float(accuracy.mean())
+            print(
+                f"  budget {1e3 * here[0]['budget_ms']:6.1f} us  {way:12s} {accuracy.mean():.2%}"
+                f" on average ({accuracy.min():.2%} to {accuracy.max():.2%})"
+                f"{f', {over} of {len(here)} over the budget' if over else ''}"
+            )
+        ours = means.pop(OURS)
+        best = max(means, key=lambda way: -np.inf if np.isnan(means[way]) else means[way])
+        wins += ours >= means[best]
+        print(f"    ours {ours - means[best]:+.2%} against the best of the others, {best}")
+    wanted = min(WANTED, len(shares))
+    if wins < wanted:
+        return [f"at least as good as the best of the others at {wins} of {len(shares)} budgets"]
+    return []
+
+
+if __name__ == "__main__":
+    sys.exit(main())
