@@ -8,7 +8,8 @@ Two cells are the same where the one turns into the other by:
 - putting terms of a sum in another order, which covers swapping the two middle nodes.
 
 Convolutions with weights of their own stay different ones: ``conv(x)`` used twice is not the sum of
-two ``conv(x)``. Averages of a sum are not split into a sum of averages, and no scale is dropped.
+two ``conv(x)``. An average of a sum is kept apart from the sum of averages, which is the same
+function at another price. So 15,625 cells make 5,260 forms.
 An average or a convolution of zeros counts as zeros: it is the constant that batch norm shifts by,
 0 before training.
 """
@@ -45,7 +46,7 @@ def live_edges(choices: Choices) -> tuple[int, ...]:
 
 
 def form(choices: Choices) -> str:
-    """A text that is the same for two cells exactly where they compute the same function."""
+    """A text that is the same for two cells exactly where the rules above turn them into one."""
     live = live_edges(choices)
     groups: dict[str, list[int]] = {}
     for i, shape in _shapes(choices, live).items():

@@ -62,7 +62,9 @@ def test_fisher_squares_what_each_channel_would_change() -> None:
     ):
         for c in range(output.shape[1]):
             for i in range(len(inputs)):
-                total += float((output[i, c] * gradient[i, c]).sum()) ** 2 / (2 * len(inputs))
+                total += float((output[i, c] * gradient[i, c]).detach().sum()) ** 2 / (
+                    2 * len(inputs)
+                )
     assert fisher(context()) == pytest.approx(total, rel=1e-9)
 
 

@@ -40,6 +40,7 @@ def test_the_same_function(one: tuple[int, ...], other: tuple[int, ...]) -> None
         pytest.param((3, 3, 0, 0, 2, 2), (3, 0, 1, 0, 2, 2), id="a convolution used twice"),
         pytest.param((1, 0, 0, 1, 1, 0), (0, 0, 0, 1, 0, 0), id="2 x and x"),
         pytest.param((3, 0, 0, 0, 2, 0), (2, 0, 0, 0, 3, 0), id="order"),
+        pytest.param((1, 4, 0, 0, 4, 1), (3, 4, 0, 0, 4, 1), id="one average and two"),
         pytest.param((0, 0, 0, 2, 0, 0), (0, 0, 0, 3, 0, 0), id="kernel"),
         pytest.param((0, 0, 0, 0, 0, 0), (0, 0, 0, 1, 0, 0), id="nothing and the input"),
     ],
