@@ -22,6 +22,7 @@ import numpy as np
 
 from devices.errors import DivergedError, InputError
 from search.architecture import Architecture
+from search.pareto import pareto_front
 from search.strategies.admissible import Admissible
 
 Evaluate = Callable[[Architecture], float]
@@ -107,6 +108,13 @@ class StrategyResult:
                 "a lower learning rate",
             )
         return best
+
+    @property
+    def front(self) -> tuple[Evaluation, ...]:
+        """The evaluations that no other is better than in value and latency, the fastest first."""
+        found = [one for one in self.history if one.value is not None]
+        indices = pareto_front([one.score for one in found], [one.latency_ms for one in found])
+        return tuple(found[i] for i in indices)
 
     @property
     def seconds(self) -> float:

@@ -14,8 +14,10 @@ from search.strategies.admissible import Admissible, ChainAdmissible, ListAdmiss
 from search.strategies.base import Evaluation, Ledger, Strategy
 from search.strategies.evolution import RegularizedEvolution
 from search.strategies.local import LocalSearch
+from search.strategies.nsga2 import Nsga2
 from search.strategies.predictor import PredictorSearch
 from search.strategies.reinforce import Reinforce
+from search.strategies.tpe import TpeSearch
 from search.strategies.uniform import RandomSearch
 
 STRATEGIES: list[Strategy] = [
@@ -26,6 +28,8 @@ STRATEGIES: list[Strategy] = [
     Reinforce(),
     PredictorSearch(initial=4, pool=30, renewed=5),
     PredictorSearch("gp", initial=4, pool=30, renewed=5),
+    Nsga2(population=6),
+    TpeSearch(initial=4, patience=20),
 ]
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda s: s.name)
 every_problem = pytest.mark.parametrize("problem", ["chain", "list"])
@@ -186,6 +190,22 @@ def test_repeats_are_made_when_they_are_asked_for(strategy: Strategy) -> None:
 def test_of_equal_values_the_fastest_is_best() -> None:
     result = RandomSearch().search(chain_problem(), lambda architecture: 1.0, 50)
     assert result.best.latency_ms == min(one.latency_ms for one in result.history)
+
+
+def test_the_front_is_of_what_was_evaluated_and_did_not_fail() -> None:
+    admissible = chain_problem()
+    evaluate = Additive(admissible)
+
+    def failing(architecture: Architecture) -> float:
+        return math.inf if architecture.choices[0] == 1 else evaluate(architecture)
+
+    result = RandomSearch().search(admissible, failing, 40)
+    front = result.front
+    assert front[-1] == result.best
+    assert [one.latency_ms for one in front] == sorted(one.latency_ms for one in front)
+    for one in result.history:
+        better = [o for o in front if o.score >= one.score and o.latency_ms <= one.latency_ms]
+        assert better or one.value is None
 
 
 def test_no_evaluation_begins_when_the_time_is_over() -> None:
