@@ -25,14 +25,16 @@ from devices.target import Target
 from lutier.cli.profiling import run_profile
 from lutier.modelling import find_model, fit_models, load_table
 from lutier.networks import network_job
-from lutier.searching import Request, search_proxyless
+from lutier.searching import Request
+from lutier.searching_proxyless import search_proxyless
 from lutier.settings import Settings
 from lutier.verification import verify_network
 from search.data import DataSource, open_data, register_data
 from search.data.arrays import ImageArrays
 from search.data.source import stratified
 from search.expected_latency import LatencyMatrix
-from search.proxyless import ProxylessConfig, proxyless_search
+from search.proxyless import proxyless_search
+from search.proxyless_config import ProxylessConfig
 from search.spaces.registry import open_space
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")

@@ -1,10 +1,13 @@
-"""A search from the model of a target to a trained network that was measured within its budget."""
+"""A search from the model of a target to a trained network that was measured within its budget.
+
+What all searches share, and KNAS; ProxylessNAS is in :mod:`lutier.searching_proxyless`.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -30,12 +33,9 @@ from profiler.run import measure_now
 from profiler.table import LatencyTable
 from search.architecture import Architecture
 from search.budget import format_ms
-from search.closed_loop import derive_measured
 from search.data import DataSource, check_data, full_name, open_data
 from search.expected_latency import LatencyMatrix
 from search.knas import KnasConfig, knas_search
-from search.proxyless import EpochRecord, proxyless_search
-from search.proxyless_config import ProxylessConfig
 from search.spaces.base import ChainSpace
 from search.spaces.registry import open_space
 from search.train import TrainConfig, TrainResult, build_network, check_device, train
@@ -63,6 +63,7 @@ class Request:
             budget; ``None`` takes the prediction as it is.
         training: how networks are trained, and on what device; epochs and seed are those above.
         track: where figures go while the search runs, ``tensorboard:DIR`` or ``mlflow:URI``.
+        also: further targets, and the budget in ms on each.
     """
 
     target: Target
@@ -76,10 +77,12 @@ class Request:
     confidence: float | None = None
     training: TrainConfig = field(default_factory=TrainConfig)
     track: str | None = None
+    also: tuple[tuple[Target, float], ...] = ()
 
     def tracking(self, method: str) -> AbstractContextManager[Tracker]:
         """Where figures of a search go."""
         asked = {"method": method, **asdict(self)}
+        asked["also"] = " ".join(f"{target}={budget_ms:g}ms" for target, budget_ms in self.also)
         asked |= {f"training.{name}": value for name, value in asked.pop("training").items()}
         return tracking(
             self.track, f"{method}-{self.folder.name}", {**asked, "target": self.target}
@@ -94,6 +97,7 @@ class Bench:
         request: what is searched for.
         device: opened.
         tracker: where figures go.
+        data: where they are open already.
 
     Raises:
         MissingError: no table, no model, or an op that neither can price.
@@ -109,6 +113,7 @@ class Bench:
         request: Request,
         device: Device,
         tracker: Tracker = NOT_TRACKED,
+        data: DataSource | None = None,
     ) -> None:
         check_device(request.training.device)
         self.request = request
@@ -124,7 +129,7 @@ class Bench:
         self.matrix = LatencyMatrix.from_model(self.space, self.model.near(self.asked_ms))
         self.regressed = [op.key for op in self.space.all_ops() if op not in self.table]
         self.matrix.check_budget(self.asked_ms)
-        self.data: DataSource = open_data(request.data, self.space.input_shape, request.seed)
+        self.data = data or open_data(request.data, self.space.input_shape, request.seed)
         check_data(self.data, self.space.input_shape, self.space.classes)
         self.protocol = settings.protocol(request.target)
         noise = self.table.split_half_error_of("network")
@@ -245,82 +250,6 @@ class Bench:
         )
 
 
-def search_proxyless(settings: Settings, request: Request, config: ProxylessConfig) -> SearchResult:
-    """ProxylessNAS, then the closed loop with the device, then training from scratch.
-
-    Raises:
-        LutierError: as :class:`Bench` and :func:`search.proxyless.proxyless_search` do;
-            BudgetError where no network was within the budget when it was measured.
-    """
-    start = time.monotonic()
-    config = replace(config, seed=request.seed, device=request.training.device)
-    with (
-        request.tracking("proxyless") as tracker,
-        open_measured(settings, request.target) as device,
-    ):
-        bench = Bench(settings, request, device, tracker)
-        with Bar("searching", config.epochs, quiet=request.quiet) as bar:
-            found = proxyless_search(
-                bench.space,
-                bench.matrix,
-                bench.data,
-                bench.asked_ms,
-                config,
-                checkpoint=request.folder / "checkpoint.pt",
-                on_progress=_show_epoch(bar, tracker),
-            )
-        asked_ms = bench.asked_ms
-        rounds = []
-        for attempt in range(1, MAX_ATTEMPTS + 1):
-            with Bar("measuring candidates", 1, quiet=request.quiet):
-                rounds += derive_measured(
-                    bench.matrix,
-                    found.log_probabilities,
-                    request.budget_ms,
-                    bench.measure,
-                    start_ms=asked_ms,
-                )
-            architecture = rounds[-1].architecture
-            network, trained = bench.train(architecture)
-            verified = bench.verify(architecture, network)
-            if verified.summary.median_ms <= request.budget_ms:
-                break
-            # The machine has slowed down: ask for that much less, and for a little more each time.
-            asked_ms = rounds[-1].predicted_ms * request.budget_ms / verified.summary.median_ms
-            asked_ms *= 1 - SLOWING * attempt
-        else:
-            raise _over(request, architecture, verified)
-        details = {
-            "config": asdict(config),
-            "argmax_architecture": found.argmax_architecture.id,
-            "argmax_predicted_ms": found.argmax_ms,
-            "probabilities": found.probabilities,
-            "history": [asdict(record) for record in found.history],
-            "trained": asdict(trained),
-            "rounds": [
-                {**asdict(round_), "architecture": round_.architecture.id} for round_ in rounds
-            ],
-        }
-        seconds = time.monotonic() - start
-        accuracies = (trained.test_accuracy, trained.validation_accuracy)
-        result = bench.result("proxyless", architecture, verified, accuracies, seconds, details)
-    save_result(request.folder, result, network.state_dict())
-    return result
-
-
-def _show_epoch(bar: Bar, tracker: Tracker) -> Callable[[EpochRecord, int], None]:
-    def show(record: EpochRecord, epochs: int) -> None:
-        label = f"searching ({record.phase}, expected {format_ms(record.expected_ms)})"
-        bar.update(record.epoch, total=epochs, label=label)
-        figures = asdict(record)
-        del figures["epoch"], figures["phase"]
-        also_ms = enumerate(figures.pop("also_expected_ms"), 2)
-        figures |= {f"expected_ms_{i}": expected_ms for i, expected_ms in also_ms}
-        tracker.log({f"search/{name}": value for name, value in figures.items()}, record.epoch)
-
-    return show
-
-
 def search_knas(settings: Settings, request: Request, config: KnasConfig) -> SearchResult:
     """KNAS, each finalist measured before it is trained, the winner measured after.
 
@@ -356,7 +285,7 @@ def search_knas(settings: Settings, request: Request, config: KnasConfig) -> Sea
             if verified.summary.median_ms <= request.budget_ms:
                 break
         else:
-            raise _over(request, architecture, verified)
+            raise over_budget(request, architecture, verified)
         details = {
             "config": asdict(config),
             "funnel": asdict(found.funnel),
@@ -385,7 +314,8 @@ def _known(accuracy: float | None) -> float:
     return accuracy
 
 
-def _over(request: Request, architecture: Architecture, verified: Verified) -> BudgetError:
+def over_budget(request: Request, architecture: Architecture, verified: Verified) -> BudgetError:
+    """What to raise where no network was within the budget when it was measured in the end."""
     return BudgetError(
         f"{architecture} took {format_ms(verified.summary.median_ms)} when it was measured",
         f"the budget is {format_ms(request.budget_ms)}, and {MAX_ATTEMPTS} networks were tried",

@@ -42,7 +42,8 @@ def demo(folder: Path, seed: int | None) -> None:
     from lutier.cli.profiling import run_profile
     from lutier.cli.search import print_result
     from lutier.modelling import fit_models
-    from lutier.searching import Request, search_knas, search_proxyless
+    from lutier.searching import Request, search_knas
+    from lutier.searching_proxyless import search_proxyless
     from lutier.settings import load_settings
     from lutier.terminal import out
     from search.budget import format_ms

@@ -103,6 +103,12 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     is_flag=True,
     help="Make activations again instead of keeping them: less memory, more time.",
 )
+@click.option(
+    "--also",
+    multiple=True,
+    metavar="TARGET=TIME",
+    help="A further target and the budget on it. May be given more than once.",
+)
 def proxyless(
     warmup_epochs: int | None,
     search_epochs: int | None,
@@ -110,6 +116,7 @@ def proxyless(
     gradient: str,
     entropy_weight: float | None,
     checkpoint_activations: bool,
+    also: tuple[str, ...],
     as_json: bool,
     **common: Any,
 ) -> None:
@@ -120,8 +127,12 @@ def proxyless(
             " Leave one of them out."
         )
     settings, request = _request(as_json, **common)
-    from lutier.searching import search_proxyless
+    from dataclasses import replace
+
+    from lutier.searching_proxyless import parse_also, search_proxyless
     from search.proxyless_config import ProxylessConfig
+
+    request = replace(request, also=tuple(map(parse_also, also)))
 
     config = _given(
         ProxylessConfig(gradient=gradient, checkpoint_activations=checkpoint_activations),
@@ -235,5 +246,11 @@ def print_result(result: SearchResult) -> None:
         f" {'within the budget' if result.is_within_budget else 'OVER the budget'}",
         markup=False,
     )
+    for other in result.details.get("also", ()):
+        out.print(
+            f"  on {other['target']}: measured {format_ms(other['measured_ms'])}, predicted"
+            f" {format_ms(other['predicted_ms'])}, budget {format_ms(other['budget_ms'])}",
+            markup=False,
+        )
     if result.drift is not None and (change := describe_drift(result.drift)):
         out.print(f"  {change}")

@@ -127,6 +127,25 @@ def test_search_verify_export(
     np.testing.assert_allclose(loaded(torch.from_numpy(images)).detach(), expected, rtol=1e-4)
 
 
+def test_a_search_for_two_targets_meets_both_budgets(
+    fitted: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = "cpu/onnxruntime?threads=2"
+    words = ["--device", "cpu", "--runtime", "onnxruntime", "--threads", "2", "--space", SPACE]
+    assert run(capsys, "profile", *words, "--json")[0] == 0
+    assert run(capsys, "fit", "--target", other, "--json")[0] == 0
+    folder = tmp_path / "both"
+    words = ["search", "proxyless", *SHORT, "--budget", BUDGET, "--also", f"{other}=12ms"]
+    words += ["--warmup-epochs", "1", "--search-epochs", "1", "--out", str(folder)]
+    code, result = run(capsys, *words, "--json")
+    assert code == 0
+    assert 0 < result["measured_ms"] <= 10
+    (also,) = result["details"]["also"]
+    assert (also["target"], also["budget_ms"]) == (other, 12)
+    assert 0 < also["measured_ms"] <= 12
+    assert also["rounds"][-1]["architecture"] == result["architecture"]
+
+
 def test_a_budget_below_the_fastest_network_names_it(
     fitted: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

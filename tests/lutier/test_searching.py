@@ -7,30 +7,16 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from recorded_machine import NETWORKS, SPACE, record
 
-from devices.environment import Environment
 from devices.errors import InputError, UntrustworthyError
-from devices.replay import ReplayDevice, write_recording
+from devices.replay import ReplayDevice
 from devices.target import Target
 from lutier.cli.profiling import run_profile
 from lutier.modelling import fit_models
-from lutier.networks import draw_networks
 from lutier.searching import Bench, Request
 from lutier.settings import Settings
-from search.spaces.mobile import mobile_tiny
 from search.train_config import TrainConfig
-
-SPACE = mobile_tiny(width=0.25)
-NETWORKS = 30
-
-
-def record(file: Path, factor: float, chip: str) -> None:
-    """A machine whose latencies follow the FLOPs."""
-    samples = {spec.key: [factor * (0.01 + 1e-9 * spec.flops)] for spec in SPACE.all_ops()}
-    for network in draw_networks(SPACE, NETWORKS, 0):
-        ops = [spec for spec in SPACE.ops(network) if not spec.is_free]
-        samples[network.id] = [factor * sum(0.01 + 1e-9 * spec.flops for spec in ops)]
-    write_recording(file, Target.parse("cpu/onnxruntime"), Environment.of({"chip": chip}), samples)
 
 
 @pytest.fixture

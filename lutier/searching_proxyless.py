@@ -1,0 +1,151 @@
+"""ProxylessNAS from the models of one target or several to a trained, measured network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from typing import Any
+
+from devices.errors import InputError
+from devices.target import Target
+from lutier.opening import open_measured
+from lutier.progress import Bar
+from lutier.results import SearchResult, save_result
+from lutier.searching import MAX_ATTEMPTS, SLOWING, Bench, Request, over_budget
+from lutier.settings import Settings
+from lutier.tracking import Tracker
+from lutier.verification import Verified
+from search.budget import format_ms, parse_budget
+from search.closed_loop import Round, derive_measured
+from search.closed_loop_several import derive_measured_several
+from search.expected_latency import Limit
+from search.proxyless import EpochRecord, ProxylessResult, proxyless_search
+from search.proxyless_config import ProxylessConfig
+
+
+def parse_also(text: str) -> tuple[Target, float]:
+    """A further target and its budget in ms, written ``TARGET=BUDGET``.
+
+    Raises:
+        InputError: it is not written so; as the target or the budget says.
+    """
+    target, equals, budget = text.rpartition("=")
+    if not equals or not target or not budget[:1].isdigit():
+        raise InputError(
+            f"{text!r} is not a target with a budget",
+            "a further target is written TARGET=BUDGET",
+            "--also 'cpu/onnxruntime?threads=4=1.5ms'",
+        )
+    return Target.parse(target), parse_budget(budget)
+
+
+def search_proxyless(settings: Settings, request: Request, config: ProxylessConfig) -> SearchResult:
+    """ProxylessNAS, then the closed loop with the devices, then training from scratch.
+
+    Raises:
+        LutierError: as :class:`Bench` and :func:`search.proxyless.proxyless_search` do, of every
+            target before anything is trained; BudgetError where no network was within the budgets
+            when it was measured.
+    """
+    start = time.monotonic()
+    config = replace(config, seed=request.seed, device=request.training.device)
+    with request.tracking("proxyless") as tracker, ExitStack() as opened:
+        benches: list[Bench] = []
+        for target, budget_ms in ((request.target, request.budget_ms), *request.also):
+            device = opened.enter_context(open_measured(settings, target))
+            asked = replace(request, target=target, budget_ms=budget_ms)
+            data = benches[0].data if benches else None
+            benches.append(Bench(settings, asked, device, tracker, data))
+        bench = benches[0]
+        with Bar("searching", config.epochs, quiet=request.quiet) as bar:
+            found = proxyless_search(
+                bench.space,
+                bench.matrix,
+                bench.data,
+                bench.asked_ms,
+                config,
+                also=[Limit(other.matrix, other.asked_ms) for other in benches[1:]],
+                checkpoint=request.folder / "checkpoint.pt",
+                on_progress=_show_epoch(bar, tracker),
+            )
+        asked_ms = [each.asked_ms for each in benches]
+        tried: list[tuple[Round, ...]] = []
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            with Bar("measuring candidates", 1, quiet=request.quiet):
+                tried += _derived(benches, found, asked_ms)
+            architecture = tried[-1][0].architecture
+            network, trained = bench.train(architecture)
+            verified = [each.verify(architecture, network) for each in benches]
+            over = [i for i, each in enumerate(benches) if not _is_within(each, verified[i])]
+            if not over:
+                break
+            # The machine has slowed down: ask for that much less, and for a little more each time.
+            for i in over:
+                slower = benches[i].request.budget_ms / verified[i].summary.median_ms
+                asked_ms[i] = tried[-1][i].predicted_ms * slower * (1 - SLOWING * attempt)
+        else:
+            raise over_budget(benches[over[0]].request, architecture, verified[over[0]])
+        details = {
+            "config": asdict(config),
+            "argmax_architecture": found.argmax_architecture.id,
+            "argmax_predicted_ms": found.argmax_ms,
+            "probabilities": found.probabilities,
+            "history": [asdict(record) for record in found.history],
+            "trained": asdict(trained),
+            "rounds": [_described(rounds[0]) for rounds in tried],
+            "also": [
+                {
+                    "target": str(each.request.target),
+                    "environment_id": each.device.environment(each.request.target).id,
+                    "budget_ms": each.request.budget_ms,
+                    "predicted_ms": each.predict_ms(architecture),
+                    "measured_ms": verified[i].summary.median_ms,
+                    "table_digest": each.table.digest,
+                    "rounds": [_described(rounds[i]) for rounds in tried],
+                }
+                for i, each in enumerate(benches[1:], 1)
+            ],
+        }
+        seconds = time.monotonic() - start
+        accuracies = (trained.test_accuracy, trained.validation_accuracy)
+        result = bench.result("proxyless", architecture, verified[0], accuracies, seconds, details)
+    save_result(request.folder, result, network.state_dict())
+    return result
+
+
+def _derived(
+    benches: Sequence[Bench], found: ProxylessResult, asked_ms: Sequence[float]
+) -> list[tuple[Round, ...]]:
+    """The networks that were derived and measured, of each device; the last is within budget."""
+    first, *others = benches
+    logs = found.log_probabilities
+    if others:
+        limits = [Limit(each.matrix, each.request.budget_ms) for each in benches]
+        measures = [each.measure for each in benches]
+        return derive_measured_several(limits, logs, measures, start_ms=asked_ms)
+    budget_ms = first.request.budget_ms
+    rounds = derive_measured(first.matrix, logs, budget_ms, first.measure, start_ms=asked_ms[0])
+    return [(each,) for each in rounds]
+
+
+def _is_within(bench: Bench, verified: Verified) -> bool:
+    return verified.summary.median_ms <= bench.request.budget_ms
+
+
+def _described(round_: Round) -> dict[str, Any]:
+    return {**asdict(round_), "architecture": round_.architecture.id}
+
+
+def _show_epoch(bar: Bar, tracker: Tracker) -> Callable[[EpochRecord, int], None]:
+    def show(record: EpochRecord, epochs: int) -> None:
+        label = f"searching ({record.phase}, expected {format_ms(record.expected_ms)})"
+        bar.update(record.epoch, total=epochs, label=label)
+        figures = asdict(record)
+        del figures["epoch"], figures["phase"]
+        also_ms = enumerate(figures.pop("also_expected_ms"), 2)
+        figures |= {f"expected_ms_{i}": expected_ms for i, expected_ms in also_ms}
+        tracker.log({f"search/{name}": value for name, value in figures.items()}, record.epoch)
+
+    return show
