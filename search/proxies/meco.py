@@ -14,7 +14,8 @@ def meco(context: ScoreContext) -> float:
 
     ``sum_l lambda_min(P_l)``: ``P_l`` is the Pearson correlation matrix of the channels that
     convolution ``l`` puts out, ``(C, H W)``, for one image of normal noise. Batch norm after it
-    would not change it.
+    would not change it. The authors' code adds the outputs of all modules, rectifiers, pools and
+    whole cells too, and takes what is not defined for 0.
 
     Raises:
         InputError: no convolution, or a channel that is constant.

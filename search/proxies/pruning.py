@@ -76,7 +76,8 @@ def fisher(context: ScoreContext) -> float:
 def synflow(context: ScoreContext) -> float:
     """Synaptic flow, without data: ``sum_w w dR/dw``, ``R`` the logits of an image of ones.
 
-    All parameters are replaced by their absolute values and batch norm by nothing, in float64.
+    All parameters are replaced by their absolute values, in float64, and batch norm hands on what
+    it is given.
 
     Raises:
         InputError: no flow reaches a weight, or more than a float64 holds.
