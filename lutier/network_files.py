@@ -71,7 +71,9 @@ def graph_device(device: Device, target: Target) -> GraphDevice:
         raise InputError(
             f"networks in files are not quantised for {target}",
             "they are measured as they are",
-            "the quantised file, and a target without a precision",
+            "the quantised file, and a target without a precision"
+            if target.runtime == ONNXRUNTIME
+            else "a float32 file, and a target without a precision",
         )
     return device
 

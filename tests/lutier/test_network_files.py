@@ -34,6 +34,7 @@ def test_each_file_is_a_network_made_of_kernels_that_are_measured_once(tmp_path:
         ("cpu/torch", "only ONNX Runtime and LiteRT on this machine's CPU"),
         ("ssh:somewhere/onnxruntime", "only ONNX Runtime and LiteRT on this machine's CPU"),
         ("cpu/onnxruntime?precision=int8", "they are measured as they are"),
+        ("cpu/litert?precision=int8", "a float32 file, and a target without a precision"),
     ],
 )
 def test_targets_that_show_no_graph_are_refused(text: str, said: str) -> None:
