@@ -208,7 +208,8 @@ class ListAdmissible:
         latencies_ms: latency of every network of the list in ms, also of those over the budget.
         budget_ms: in ms.
         neighbours_of: the architectures one change away from one; those that are not in the list
-            are passed over.
+            are passed over. ``None`` takes those that differ in one choice, a group for each
+            position.
         same_as: the architecture by which a network is known, where several make the same; it has
             to be in the list. ``None`` where all make different networks.
         described_by: numbers a predictor goes by; ``None`` takes the choices at each position.
@@ -221,7 +222,7 @@ class ListAdmissible:
 
     latencies_ms: Mapping[Architecture, float]
     budget_ms: float
-    neighbours_of: Callable[[Architecture], Sequence[Architecture]]
+    neighbours_of: Callable[[Architecture], Sequence[Architecture]] | None = None
     same_as: Callable[[Architecture], Architecture] | None = None
     described_by: Features | None = None
 
@@ -282,11 +283,32 @@ class ListAdmissible:
             yield self._within[i]
 
     def neighbours(self, architecture: Architecture) -> Neighbours:
-        """The networks one change away, in a single group."""
-        listed = (a for a in self.neighbours_of(architecture) if a in self.latencies_ms)
-        different = [a for a in dict.fromkeys(map(self.canonical, listed)) if a != architecture]
-        kept = tuple(a for a in different if self.latency_ms(a) <= self.budget_ms)
-        return Neighbours((kept,) if kept else (), len(different) - len(kept))
+        """The networks one change away; in a single group where a function says which."""
+        groups = (
+            self._one_choice_away(architecture)
+            if self.neighbours_of is None
+            else [self.neighbours_of(architecture)]
+        )
+        within, over_budget = [], 0
+        for group in groups:
+            listed = (other for other in group if other in self.latencies_ms)
+            different = [a for a in dict.fromkeys(map(self.canonical, listed)) if a != architecture]
+            kept = tuple(a for a in different if self.latency_ms(a) <= self.budget_ms)
+            over_budget += len(different) - len(kept)
+            if kept:
+                within.append(kept)
+        return Neighbours(tuple(within), over_budget)
+
+    def _one_choice_away(self, architecture: Architecture) -> list[list[Architecture]]:
+        space, choices = architecture.space, architecture.choices
+        return [
+            [
+                Architecture(space, (*choices[:i], j, *choices[i + 1 :]))
+                for j in range(width)
+                if j != choices[i]
+            ]
+            for i, width in enumerate(self.widths)
+        ]
 
     def features(self, architectures: Sequence[Architecture]) -> FloatArray:
         """Numbers that describe networks to a predictor, shape ``(architectures, features)``."""

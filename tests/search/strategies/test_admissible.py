@@ -101,6 +101,20 @@ def test_neighbours_of_a_list_are_those_of_the_list_within_the_budget() -> None:
     assert found.over_budget == len(others) - len(kept) > 0
 
 
+def test_without_a_function_neighbours_differ_in_one_choice() -> None:
+    given = list_problem(0.5)
+    plain = ListAdmissible(given.latencies_ms, given.budget_ms)
+    for architecture in listed(given)[:10]:
+        found = plain.neighbours(architecture)
+        expected = given.neighbours(architecture)
+        assert [a for group in found.within for a in group] == list(sum(expected.within, ()))
+        assert found.over_budget == expected.over_budget
+        for group in found.within:
+            # Those of a group differ at the same position.
+            places = {i for a in group for i in range(4) if a.choices[i] != architecture.choices[i]}
+            assert len(places) == 1
+
+
 def test_equal_networks_of_a_list_are_known_by_one() -> None:
     whole = list_problem(1.0)
 
