@@ -1,9 +1,11 @@
 """What a supernet costs to train as its blocks get more candidates.
 
 Weights are trained on one path at a time, so a step should cost what one network costs, however
-many candidates there are beside it. Supernets of 2, 4, 8 and 12 candidates a block, of which the
-first two are the same everywhere, take the same steps on the same paths among those two, beside a
-plain network: the only thing that differs is how many candidates lie idle.
+many candidates there are beside it. Architecture parameters are trained on two candidates of each
+block (``two``) or on all, whose outputs are kept (``full``) or made one by one (``recompute``).
+Supernets of 2, 4, 8 and 12 candidates a block, of which the first two are the same everywhere, take
+the same steps on the same paths among those two, beside a plain network: the only thing that
+differs is how many candidates there are beside them.
 
     python benchmarks/supernet_cost.py --json supernet_cost.json
 """
@@ -36,6 +38,7 @@ COUNTS = (2, 4, 8, 12)
 MAX_RATIO = 1.1
 KERNELS_AND_EXPANSIONS = [(kernel, expand) for expand in (3, 6, 4) for kernel in (3, 5, 7, 9)]
 PLAIN = "plain network"
+ALPHAS = ("alphas two", "alphas full", "alphas recompute")
 
 
 def main() -> int:
@@ -87,7 +90,8 @@ class Case:
 
     Attributes:
         name: of the row.
-        kind: ``plain``, ``weights`` or ``alphas``; ratios are to 2 candidates of the same kind.
+        kind: ``plain``, ``weights`` or one of ``ALPHAS``; ratios are to 2 candidates of the same
+            kind.
         parameters: of the module that is stepped.
         step: runs one step on a path among the first two candidates of each block.
     """
@@ -130,7 +134,7 @@ def make_cases(batch: int, seed: int) -> list[Case]:
         net.to(memory_format=torch.channels_last)
         size = sum(parameter.numel() for parameter in net.parameters())
         cases.append(weight_case(net, size, count, inputs, labels))
-        cases.append(alpha_case(net, size, count, inputs, labels))
+        cases += [alpha_case(net, size, count, inputs, labels, kind) for kind in ALPHAS]
     return cases
 
 
@@ -172,17 +176,20 @@ def weight_case(
 
 
 def alpha_case(
-    net: Supernet, size: int, count: int, inputs: torch.Tensor, labels: torch.Tensor
+    net: Supernet, size: int, count: int, inputs: torch.Tensor, labels: torch.Tensor, kind: str
 ) -> Case:
     optimizer = torch.optim.Adam(net.architecture_parameters(), lr=1e-3, betas=(0.0, 0.999))
 
     def step(path: list[int]) -> None:
-        pairs: list[Members] = [(choice, 1 - choice) for choice in path]
-        logits, gates = net.forward_gates(inputs, pairs)
+        if kind == "alphas two":
+            members: list[Members] = [(choice, 1 - choice) for choice in path]
+        else:
+            members = [(choice, *(i for i in range(count) if i != choice)) for choice in path]
+        logits, gates = net.forward_gates(inputs, members, recompute=kind == "alphas recompute")
         gradients = torch.autograd.grad(F.cross_entropy(logits, labels), gates)
-        update_alphas(net, pairs, gradients, optimizer)
+        update_alphas(net, members, gradients, optimizer)
 
-    return Case(name_of("alphas", count), "alphas", size, step)
+    return Case(name_of(kind, count), kind, size, step)
 
 
 def paths_of(blocks: int, seed: int) -> list[list[int]]:
@@ -261,13 +268,13 @@ def show(rows: list[Row]) -> None:
     print("\nmemory: tensors alive at the peak of a step, parameters and optimizer state apart")
     print("times are medians over rounds, ratios medians (quartiles) of ratios within a round\n")
     print(
-        "step                     parameters       time  over 2 candidates      over plain"
+        "step                              parameters       time  over 2 candidates      over plain"
         "            memory  over 2  over plain"
     )
     for row in rows:
         two, plain = row.time_over_two, row.time_over_plain
         print(
-            f"{row.name:22s} {row.parameters:12,} {1e3 * row.seconds:7.1f} ms"
+            f"{row.name:31s} {row.parameters:12,} {1e3 * row.seconds:7.1f} ms"
             f"  {two[1]:.3f} ({two[0]:.2f} to {two[2]:.2f})"
             f"  {plain[1]:.3f} ({plain[0]:.2f} to {plain[2]:.2f})"
             f"  {row.peak_mebibytes:8.2f} MiB"
