@@ -12,30 +12,17 @@ from __future__ import annotations
 import argparse
 import platform
 import sys
-import tempfile
 from pathlib import Path
 
 from _reporting import finish, header
+from _tables import measure_space
 
-from devices.registry import open_target
 from devices.target import Target
 from latency_models.evaluate import Evaluation, evaluate
 from latency_models.fit import CALIBRATION_NETWORKS, fit_latency_model
-from lutier.networks import (
-    carrier_jobs,
-    carrier_samples,
-    draw_networks,
-    network_job,
-    network_samples,
-    op_jobs,
-)
-from lutier.progress import ProfileBar
-from lutier.settings import Settings
+from lutier.networks import carrier_samples, network_samples
 from profiler.ops import OpSpec
-from profiler.run import profile
-from profiler.storage.database import MeasurementStore
 from profiler.table import LatencyTable
-from search.spaces.registry import open_space
 
 DEFAULT_SPACES = ["mobile?resolution=96", "mobile?resolution=160"]
 CALIBRATION = CALIBRATION_NETWORKS
@@ -79,20 +66,13 @@ def main() -> int:
 
 def run(name: str, target: Target, arguments: argparse.Namespace) -> dict[str, object]:
     """Measure, calibrate and compare one space; print and return the figures."""
-    space = open_space(name)
-    drawn = draw_networks(space, CALIBRATION + arguments.unseen, arguments.seed)
-    jobs = op_jobs(space) + carrier_jobs(space, arguments.seed)
-    jobs += [network_job(space, architecture) for architecture in drawn]
-    settings = Settings(max_seconds=arguments.time_limit)
-    protocol = settings.protocol(target)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        MeasurementStore(f"sqlite:///{folder}/lut.db") as store,
-        open_target(target) as device,
-        ProfileBar(protocol) as bar,
-    ):
-        profile(jobs, device, target, store, protocol, seed=arguments.seed, on_event=bar)
-        table = LatencyTable.load(store, target)
+    table, drawn = measure_space(
+        name,
+        target,
+        CALIBRATION + arguments.unseen,
+        seed=arguments.seed,
+        time_limit=arguments.time_limit,
+    )
     fitted = fit_latency_model(
         table,
         network_samples(table, name),
