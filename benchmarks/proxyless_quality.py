@@ -119,7 +119,7 @@ class Comparison:
         """One row a way, printed as it comes."""
         found, seconds = self._proxyless()
         rows = [self._row(OURS, found, seconds, None)]
-        for strategy in (RandomSearch(), RegularizedEvolution(population=8, sample=3)):
+        for strategy in (RandomSearch(), RegularizedEvolution(population=8, sample=4)):
             best, spent, trainings = self._strategy(strategy, seconds)
             rows.append(self._row(strategy.name, best, spent, trainings))
         rows.append(self._row("mobilenet-v2", mobilenet(self.matrix, self.budget_ms), 0.0, None))
