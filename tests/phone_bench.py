@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from loopback_adbd import AdbServer, LoopbackPhone, adb_server
@@ -83,3 +89,46 @@ def phone_bench(
         for name, value in bench.variables().items():
             monkeypatch.setenv(name, value)
         yield bench
+
+
+class CommandLine:
+    """``lutier`` in processes of its own, with a database of its own."""
+
+    def __init__(self, bench: PhoneBench, folder: Path) -> None:
+        self.file = folder / "lutier.db"
+        self.environment = {
+            **os.environ,
+            **bench.adb.environment(),
+            **bench.variables(),
+            "LUTIER_DB": f"sqlite:///{self.file}",
+            "LUTIER_HOME": str(folder / "home"),
+            "LUTIER_ANDROID_PATIENCE": "60",
+        }
+
+    def start(self, *words: str, folder: Path | None = None) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "lutier", *words],
+            cwd=folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, *words: str, status: int = 0, folder: Path | None = None) -> tuple[str, str]:
+        process = self.start(*words, folder=folder)
+        out, err = process.communicate(timeout=250)
+        assert process.returncode == status, out + err
+        return out, err
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self(*words, "--json")[0])
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        if not self.file.exists():
+            return []
+        connection = sqlite3.connect(self.file)
+        try:
+            return connection.execute(query).fetchall()
+        finally:
+            connection.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,30 @@ from latency_models.fit import (
     NetworkSample,
     fit_latency_model,
 )
+from latency_models.regressors import OpRegressors
 from profiler.ops import OpSpec
 
 if TYPE_CHECKING:
     from conftest import SimulatedDevice
 
 Networks = list[tuple[OpSpec, ...]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def regressors_are_fitted_once() -> Iterator[None]:
+    """Regressors of the same ops are the same: what is tested here is what is made of them."""
+    known: dict[object, OpRegressors] = {}
+
+    def fit(specs: list[OpSpec], latencies_ms: list[float], **options: int) -> OpRegressors:
+        key = (tuple(specs), tuple(latencies_ms))
+        if key not in known:
+            known[key] = original(specs, latencies_ms, **options)
+        return known[key]
+
+    original = OpRegressors.fit
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OpRegressors, "fit", fit)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import shlex
-import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from loopback_faults import Fault
 from loopback_phone import Phone
-from phone_bench import PhoneBench, phone_bench
+from phone_bench import CommandLine, PhoneBench, phone_bench
 
 SPACE = "mobile-tiny"
 OP = "mbconv/16x16x16/expand=3,kernel=3,out=24,stride=2"
@@ -26,49 +19,6 @@ OP = "mbconv/16x16x16/expand=3,kernel=3,out=24,stride=2"
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PhoneBench]:
     with phone_bench(tmp_path / "bench", monkeypatch=monkeypatch) as found:
         yield found
-
-
-class CommandLine:
-    """``lutier`` in processes of its own, with a database of its own."""
-
-    def __init__(self, bench: PhoneBench, folder: Path) -> None:
-        self.file = folder / "lutier.db"
-        self.environment = {
-            **os.environ,
-            **bench.adb.environment(),
-            **bench.variables(),
-            "LUTIER_DB": f"sqlite:///{self.file}",
-            "LUTIER_HOME": str(folder / "home"),
-            "LUTIER_ANDROID_PATIENCE": "60",
-        }
-
-    def start(self, *words: str, folder: Path | None = None) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "lutier", *words],
-            cwd=folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def __call__(self, *words: str, status: int = 0, folder: Path | None = None) -> tuple[str, str]:
-        process = self.start(*words, folder=folder)
-        out, err = process.communicate(timeout=250)
-        assert process.returncode == status, out + err
-        return out, err
-
-    def json(self, *words: str) -> Any:
-        return json.loads(self(*words, "--json")[0])
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        if not self.file.exists():
-            return []
-        connection = sqlite3.connect(self.file)
-        try:
-            return connection.execute(query).fetchall()
-        finally:
-            connection.close()
 
 
 @pytest.fixture
@@ -129,26 +79,6 @@ def test_from_a_phone_to_a_network_within_its_budget(
     assert verified["measured_ms"] <= budget
     medians = [run.stats["median"] / 1e3 for run in bench.server.runs[before:] if run.status == 0]
     assert min(medians) <= verified["measured_ms"] <= max(medians)
-
-
-def test_the_check_list_and_the_readme_run_as_written(
-    bench: PhoneBench, lutier: CommandLine, tmp_path: Path
-) -> None:
-    root = Path(__file__).parents[2]
-    page = (root / "docs" / "android.md").read_text().partition("## Check-list")[2]
-    readme = (root / "README.md").read_text().partition("## Phones")[2]
-    blocks = [re.findall(r"```text\n(.*?)```", text, flags=re.DOTALL)[0] for text in (readme, page)]
-    lines = [line for block in blocks for line in block.splitlines()]
-    assert len(lines) == 12
-    # The same commands with less to do.
-    lutier.environment |= {"LUTIER_NETWORKS": "20", "LUTIER_MAX_SECONDS": "1"}
-    for line in lines:
-        assert line.startswith("lutier ")
-        words = shlex.split(line.replace("SERIAL", bench.phone.serial))[1:]
-        words = [str(bench.program) if word == "FILE" else word for word in words]
-        if words[0] == "search":
-            words += ["--budget", "5ms", "--pool", "8", "--k", "1", "--train-epochs", "1"]
-        lutier(*words, folder=tmp_path)
 
 
 def test_a_phone_that_stays_away_is_given_up_and_the_same_command_goes_on(
