@@ -56,7 +56,7 @@ class Evaluation:
         return -math.inf if self.value is None else self.value
 
     def row(self) -> dict[str, Any]:
-        """Plain values, for a file of JSON or CSV."""
+        """Plain values, for a file of JSON."""
         return {**asdict(self), "architecture": self.architecture.id}
 
     @classmethod
@@ -64,12 +64,17 @@ class Evaluation:
         """Read an evaluation back from its :meth:`row`.
 
         Raises:
-            InputError: fields that are missing or unknown, or no architecture.
+            InputError: fields that are missing, unknown or no figures, or no architecture.
         """
         try:
-            return cls(**{**row, "architecture": Architecture.parse(row["architecture"])})
-        except (TypeError, KeyError) as error:
+            read = cls(**{**row, "architecture": Architecture.parse(row["architecture"])})
+            numbers = (read.order, read.latency_ms, read.seconds, read.value or 0.0)
+            finite = all(map(math.isfinite, numbers))
+        except (TypeError, KeyError, AttributeError) as error:
             raise InputError(f"{dict(row)} is not an evaluation", str(error)) from error
+        if not finite or not isinstance(read.failure, str):
+            raise InputError(f"{dict(row)} is not an evaluation", "its figures are not all finite")
+        return read
 
 
 @dataclass(frozen=True)

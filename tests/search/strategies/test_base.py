@@ -277,7 +277,27 @@ def test_a_strategy_cannot_cheat() -> None:
     assert evaluate.asked == [fastest]
 
 
-@pytest.mark.parametrize("row", [{}, {"architecture": "small:0"}, {"order": 1, "x": 2}])
+ROW = Evaluation(0, Architecture("small", (0, 1)), 0.5, 1.25, 2.0).row()
+
+
+def test_a_row_is_read_back_as_it_was() -> None:
+    assert Evaluation.from_row(ROW).row() == ROW
+    assert ROW["architecture"] == "small:01"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {},
+        {"architecture": "small:0"},
+        {"order": 1, "x": 2},
+        {**ROW, "value": "0.5"},
+        {**ROW, "value": math.nan},
+        {**ROW, "seconds": None},
+        {**ROW, "failure": 1},
+        {**ROW, "architecture": 7},
+    ],
+)
 def test_rows_that_are_no_evaluations_are_refused(row: dict[str, object]) -> None:
     with pytest.raises(InputError, match="is not an evaluation"):
         Evaluation.from_row(row)
