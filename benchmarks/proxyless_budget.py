@@ -49,6 +49,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, default=FASHION_MNIST, help="folder of Fashion-MNIST")
     parser.add_argument("--images", type=int, default=2000, help="images to train on")
+    parser.add_argument(
+        "--losses", nargs="*", default=["mul#log", "add#linear"], help="of the paper, beside ours"
+    )
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -79,7 +82,7 @@ def main() -> int:
             run(bench, share, seed)
             for share in shares
             for seed in range(arguments.seed, arguments.seed + arguments.seeds)
-            for run in (lutier_search, *(paper_search(loss) for loss in ("mul#log", "add#linear")))
+            for run in (lutier_search, *map(paper_search, arguments.losses))
         ]
     missed = report(results)
     print(f"  bounds: {'met' if not missed else 'MISSED: ' + '; '.join(missed)}")
