@@ -58,11 +58,8 @@ class CompositeModel:
         Raises:
             MissingEntryError: as :meth:`predict_ms`.
         """
-        missing = list(dict.fromkeys(spec for spec in specs if spec not in self.lookup))
-        for spec in missing:
-            self._check(spec)
+        known, missing = self._parted(specs)
         regressed = dict(zip(missing, self.regressors.predict_ms(missing).tolist(), strict=True))
-        known = [spec for spec in specs if spec not in regressed]
         measured = dict(zip(known, self.lookup.predict_ms(known).tolist(), strict=True))
         return [self._explained(spec, measured, regressed) for spec in specs]
 
@@ -77,15 +74,19 @@ class CompositeModel:
             InputError, UntrustworthyError: as
                 :meth:`latency_models.regressors.OpRegressors.interval_ms`.
         """
-        ends = self.lookup.interval_ms([s for s in specs if s in self.lookup], coverage).tolist()
-        missing = list(dict.fromkeys(spec for spec in specs if spec not in self.lookup))
+        known, missing = self._parted(specs)
+        ends = self.lookup.interval_ms(known, coverage).tolist()
+        ends += self.regressors.interval_ms(missing, coverage).tolist()
+        of = dict(zip([*known, *missing], ends, strict=True))
+        return np.array([of[spec] for spec in specs], dtype=np.float64).reshape(len(specs), 2)
+
+    def _parted(self, specs: Sequence[OpSpec]) -> tuple[list[OpSpec], list[OpSpec]]:
+        """The distinct ops that the table has, and those that regressors answer for."""
+        distinct = dict.fromkeys(specs)
+        missing = [spec for spec in distinct if spec not in self.lookup]
         for spec in missing:
             self._check(spec)
-        others = self.regressors.interval_ms(missing, coverage).tolist()
-        regressed = dict(zip(missing, others, strict=True))
-        known = iter(ends)
-        rows = [regressed[spec] if spec in regressed else next(known) for spec in specs]
-        return np.array(rows, dtype=np.float64).reshape(len(specs), 2)
+        return [spec for spec in distinct if spec in self.lookup], missing
 
     def _check(self, spec: OpSpec) -> None:
         objection = self.regressors.objection(spec)

@@ -38,7 +38,24 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-class LatencyRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
+class PositiveRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
+    """What regressors of latencies share: all that they are fitted to is positive."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.positive_only = True
+        return tags
+
+    def _validated(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Inputs and latencies as arrays; errors as :meth:`LatencyRegressor.fit` says."""
+        rows, target = validate_data(self, x, y, y_numeric=True, dtype=np.float64)
+        latencies = np.asarray(target, dtype=np.float64)
+        if not (latencies > 0).all():
+            raise ValueError("a latency is not positive")
+        return rows, latencies
+
+
+class LatencyRegressor(PositiveRegressor):
     """Predicts a positive quantity from sizes and counts, on logarithmic scales.
 
     Inputs are brought to a logarithmic scale from 1 on (``x`` below, ``1 + log x`` above) and
@@ -78,11 +95,6 @@ class LatencyRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] # s
         self.n_restarts = n_restarts
         self.random_state = random_state
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.positive_only = True
-        return tags
-
     # scikit-learn's convention names the matrix X.
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:  # noqa: N803
         """Fit to measured latencies.
@@ -95,10 +107,7 @@ class LatencyRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] # s
             ValueError: shapes that differ, values that are not finite, a latency that is not
                 positive (scikit-learn's contract).
         """
-        x, y = validate_data(self, X, y, y_numeric=True, dtype=np.float64)
-        latencies = np.asarray(y, dtype=np.float64)
-        if not (latencies > 0).all():
-            raise ValueError("a latency is not positive")
+        x, latencies = self._validated(X, y)
         random = check_random_state(self.random_state)
         rows = _draw(np.arange(len(x)), self.max_rows, random)
         self.n_rows_ = len(rows)

@@ -7,15 +7,15 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
-from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from latency_models.base import FloatArray
-from latency_models.estimator import LatencyRegressor, log_scale, one_thread
+from latency_models.estimator import LatencyRegressor, PositiveRegressor, log_scale, one_thread
 
 
-class LogRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
+class LogRegressor(PositiveRegressor):
     """Any regressor, from the logarithms of sizes to the logarithm of a latency.
 
     With a linear one it is a power law.
@@ -31,14 +31,9 @@ class LogRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklea
     def __init__(self, estimator: Any = None) -> None:
         self.estimator = estimator
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.positive_only = True
-        return tags
-
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:  # noqa: N803
         """Fit to latencies, all positive; arguments and errors as for :class:`LatencyRegressor`."""
-        x, latencies = _checked(self, X, y)
+        x, latencies = self._validated(X, y)
         chosen = Ridge(alpha=1e-3) if self.estimator is None else self.estimator
         with one_thread():
             self.estimator_ = clone(chosen).fit(log_scale(x), np.log(latencies))
@@ -53,7 +48,7 @@ class LogRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklea
         return predicted
 
 
-class AdditiveRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
+class AdditiveRegressor(PositiveRegressor):
     """A latency as a sum of its parts, and a Gaussian process for what the sum gets wrong.
 
     A call, each floating-point operation and each byte cost something, and never less than
@@ -79,14 +74,9 @@ class AdditiveRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] # 
         self.parts = parts
         self.random_state = random_state
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.positive_only = True
-        return tags
-
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:  # noqa: N803
         """Fit to latencies, all positive; arguments and errors as for :class:`LatencyRegressor`."""
-        x, latencies = _checked(self, X, y)
+        x, latencies = self._validated(X, y)
         amounts = self._amounts(x)
         largest = amounts.max(axis=0)
         largest[largest == 0] = 1.0
@@ -116,13 +106,3 @@ class AdditiveRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] # 
 
     def _others(self, x: FloatArray, sums: FloatArray) -> FloatArray:
         return np.hstack([x[:, : x.shape[1] - self.parts], (sums / self.scale_)[:, None]])
-
-
-def _checked(
-    estimator: BaseEstimator, x: npt.ArrayLike, y: npt.ArrayLike
-) -> tuple[FloatArray, FloatArray]:
-    rows, target = validate_data(estimator, x, y, y_numeric=True, dtype=np.float64)
-    latencies = np.asarray(target, dtype=np.float64)
-    if not (latencies > 0).all():
-        raise ValueError("a latency is not positive")
-    return rows, latencies

@@ -245,7 +245,7 @@ def predictor_matrix(kind: str, specs: Sequence[OpSpec]) -> FloatArray:
         kind: the kind all of the ops have.
         specs: ops of that kind.
     """
-    return _matrix([each for each in kind_features(kind) if each.is_predictor], specs)
+    return feature_matrix([each for each in kind_features(kind) if each.is_predictor], specs)
 
 
 def part_matrix(kind: str, specs: Sequence[OpSpec]) -> FloatArray:
@@ -255,7 +255,7 @@ def part_matrix(kind: str, specs: Sequence[OpSpec]) -> FloatArray:
         kind: the kind all of the ops have.
         specs: ops of that kind.
     """
-    return _matrix([each for each in kind_features(kind) if each.is_part], specs)
+    return feature_matrix([each for each in kind_features(kind) if each.is_part], specs)
 
 
 def monotone_directions(kind: str) -> tuple[int, ...]:
@@ -263,6 +263,7 @@ def monotone_directions(kind: str) -> tuple[int, ...]:
     return tuple(int(each.is_size) for each in kind_features(kind) if each.is_predictor)
 
 
-def _matrix(columns: Sequence[Feature], specs: Sequence[OpSpec]) -> FloatArray:
+def feature_matrix(columns: Sequence[Feature], specs: Sequence[OpSpec]) -> FloatArray:
+    """The values of some features, shape ``(len(specs), len(columns))``."""
     rows = [[feature.value(spec) for feature in columns] for spec in specs]
     return np.array(rows, dtype=np.float64).reshape(len(specs), len(columns))

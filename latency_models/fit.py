@@ -99,6 +99,7 @@ def fit_latency_model(
     seed: int = 0,
     space: str = "",
     terms: Sequence[str] = TERMS,
+    regressors: OpRegressors | None = None,
 ) -> FittedModel:
     """Fit regressors to a table's ops, calibrate the sum of ops, and test it on the other networks.
 
@@ -116,17 +117,21 @@ def fit_latency_model(
         seed: of the split and of the regressors.
         space: canonical string of the networks' search space, to be kept with the model.
         terms: which terms of :mod:`latency_models.calibration` are fitted.
+        regressors: fitted to the table's ops with the same seed, where there are some already.
 
     Raises:
         InputError: fewer than three networks to calibrate on, none left to test on, an id given
-            twice, a latency that is not positive.
+            twice, a latency that is not positive, regressors of another seed.
         MissingEntryError: a network holds an op that was neither measured nor can be regressed.
     """
     if calibration is None:
         calibration = max(MIN_NETWORKS, min(CALIBRATION_NETWORKS, 2 * len(networks) // 3))
     fitted_on, held_out = _split(networks, carriers, calibration, seed)
     fitted_on = [*fitted_on, *carriers]
-    regressors = OpRegressors.fit(list(table.ops), list(table.ops.values()), seed=seed)
+    if regressors is None:
+        regressors = OpRegressors.fit(list(table.ops), list(table.ops.values()), seed=seed)
+    elif regressors.seed != seed:
+        raise InputError(f"regressors of seed {regressors.seed}", f"the model is of seed {seed}")
     plain = SumModel(CompositeModel(LookupModel(table), regressors))
     model = _calibrated(plain, fitted_on, terms)
     crossed = _cross_errors(plain, fitted_on, carriers, terms, seed)

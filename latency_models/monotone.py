@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from latency_models.base import FloatArray
-from latency_models.features import TILE_WIDTHS, Feature, kind_features
+from latency_models.features import TILE_WIDTHS, feature_matrix, kind_features
 from profiler.ops import OpSpec
 
 
@@ -56,7 +56,7 @@ class MonotoneBounds:
 
 
 def _sizes(kind: str, specs: Sequence[OpSpec]) -> FloatArray:
-    return _matrix([each for each in kind_features(kind) if each.is_size], specs)
+    return feature_matrix([each for each in kind_features(kind) if each.is_size], specs)
 
 
 def _likeness(kind: str, specs: Sequence[OpSpec]) -> FloatArray:
@@ -68,9 +68,4 @@ def _likeness(kind: str, specs: Sequence[OpSpec]) -> FloatArray:
     ]
     channels = [(spec.input_shape[0], spec.output_shape[0]) for spec in specs]
     left = np.array(channels, dtype=np.float64).reshape(len(specs), 2) % max(TILE_WIDTHS)
-    return np.hstack([_matrix(others, specs), left])
-
-
-def _matrix(features: Sequence[Feature], specs: Sequence[OpSpec]) -> FloatArray:
-    rows = [[feature.value(spec) for feature in features] for spec in specs]
-    return np.array(rows, dtype=np.float64).reshape(len(specs), len(features))
+    return np.hstack([feature_matrix(others, specs), left])

@@ -194,6 +194,7 @@ def load_model(directory: Path) -> tuple[SumModel, ModelMetadata]:
         },
         counts=record.counts,
         min_ops=record.min_ops,
+        seed=record.metadata.seed,
         scores_=record.metadata.scores,
     )
     composite = CompositeModel(LookupModel(table), regressors)

@@ -99,6 +99,7 @@ class OpRegressors:
         by_kind: the regressor of each kind with enough measured ops.
         counts: how many ops of each kind were measured.
         min_ops: fewest of a kind that a regressor is fitted on.
+        seed: of everything that was drawn at random.
         scores_: cross-validation of each kind in ``by_kind``, one for each way of holding out
             that its ops allow.
     """
@@ -106,6 +107,7 @@ class OpRegressors:
     by_kind: Mapping[str, KindRegressor]
     counts: Mapping[str, int]
     min_ops: int = MIN_OPS
+    seed: int = 0
     scores_: Mapping[str, tuple[KindScore, ...]] = field(default_factory=dict)
 
     @classmethod
@@ -152,7 +154,7 @@ class OpRegressors:
             by_kind[kind] = replace(regressor, errors=errors)
             if found:
                 scores[kind] = found
-        return cls(by_kind, counts, min_ops, scores)
+        return cls(by_kind, counts, min_ops, seed, scores)
 
     def objection(self, spec: OpSpec) -> str:
         """Why an op cannot be predicted; empty where it can."""

@@ -11,6 +11,7 @@ from latency_models.fit import FittedModel, fit_latency_model
 from latency_models.metadata import ModelMetadata
 from latency_models.network import SumModel
 from latency_models.persist import load_model, save_model
+from latency_models.regressors import OpRegressors
 from lutier.networks import carrier_samples, measured_spaces, network_samples
 from lutier.settings import Settings
 from lutier.storage import model_folder, open_store
@@ -55,6 +56,8 @@ def fit_models(
             "without some the sum of the ops cannot be calibrated",
             f"lutier profile {target.flags} --space SPACE --networks 60",
         )
+    # Their choice by cross-validation takes most of the time, and spaces share the ops.
+    regressors = OpRegressors.fit(list(table.ops), list(table.ops.values()), seed=settings.seed)
     models = []
     for space in spaces:
         fitted = fit_latency_model(
@@ -64,6 +67,7 @@ def fit_models(
             calibration=calibration,
             seed=settings.seed,
             space=space,
+            regressors=regressors,
         )
         folder = model_folder(settings, target, space)
         save_model(folder, fitted.model, fitted.metadata)

@@ -218,6 +218,17 @@ def test_none_left_to_test_on_is_refused(
         fit_latency_model(table, samples, calibration=2)
 
 
+def test_regressors_that_are_there_are_taken_and_only_those_of_the_seed(
+    fitted: FittedModel, networks: Networks, device: SimulatedDevice, network_ops: list[OpSpec]
+) -> None:
+    table, samples = device.table(network_ops), device.samples(networks)
+    again = fit_latency_model(table, samples, space="simulated", regressors=fitted.regressors)
+    assert again.regressors is fitted.regressors
+    assert again.metadata == fitted.metadata
+    with pytest.raises(InputError, match="regressors of seed 0: the model is of seed 1"):
+        fit_latency_model(table, samples, seed=1, regressors=fitted.regressors)
+
+
 def test_an_id_given_twice_is_refused(
     networks: Networks, device: SimulatedDevice, network_ops: list[OpSpec]
 ) -> None:
