@@ -79,7 +79,7 @@ def derive(
     problem = _Problem(matrix, blocks, budget_ms)
     fastest, _ = matrix.fastest()
     value = sum(float(block[j]) for block, j in zip(blocks, fastest.choices, strict=True))
-    best = _Pass(fastest.choices, value, False)
+    best = Pass(fastest.choices, value, False)
     for beam in _BEAMS:
         found = problem.run(beam, best.value)
         best = found if found.value >= best.value else best
@@ -139,7 +139,7 @@ def _hull(latency_ms: FloatArray, value: FloatArray) -> tuple[FloatArray, FloatA
 
 
 @dataclass(frozen=True)
-class _Pass:
+class Pass:
     """What one pass over the blocks found; exact where nothing was dropped for want of room."""
 
     choices: tuple[int, ...]
@@ -185,7 +185,7 @@ class _Problem:
         left_ms = self.budget_ms - self.constant_ms + self.slack_ms
         return float(np.interp(left_ms, self.bound_ms[0], self.bound_value[0]))
 
-    def run(self, beam: int, best: float) -> _Pass:
+    def run(self, beam: int, best: float) -> Pass:
         """Build networks block by block, keeping the ``beam`` most promising partial ones.
 
         Args:
@@ -215,11 +215,23 @@ class _Problem:
             total_ms, total = next_ms[kept], next_total[kept]
         admissible = np.flatnonzero(total_ms <= self.budget_ms)
         if not len(admissible):
-            return _Pass((), -np.inf, is_exact)
+            return Pass((), -np.inf, is_exact)
         state = int(admissible[np.argmax(total[admissible])])
         result = float(total[state])
-        choices: list[int] = []
-        for parents, taken in reversed(trail):
-            choices.append(int(taken[state]))
-            state = int(parents[state])
-        return _Pass(tuple(reversed(choices)), result, is_exact)
+        return Pass(choices_of(trail, state), result, is_exact)
+
+
+def choices_of(
+    trail: Sequence[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]], state: int
+) -> tuple[int, ...]:
+    """The choices that led to a state of the last block, the first block's first.
+
+    Args:
+        trail: for each block, of each state the one before it and the candidate taken.
+        state: of the last block.
+    """
+    choices: list[int] = []
+    for parents, taken in reversed(trail):
+        choices.append(int(taken[state]))
+        state = int(parents[state])
+    return tuple(reversed(choices))

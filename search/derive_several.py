@@ -20,7 +20,6 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +27,7 @@ import numpy.typing as npt
 from devices.errors import BudgetError, InputError
 from search.architecture import Architecture
 from search.budget import format_ms
-from search.derive import checked_log_probabilities, derive
+from search.derive import Pass, checked_log_probabilities, choices_of, derive
 from search.expected_latency import Limit
 from search.pricing import FloatArray
 
@@ -65,7 +64,7 @@ def derive_several(
         return derive(first.matrix, log_probabilities, first.budget_ms)
     space = first.matrix.space
     problem = _Problem(limits, checked_log_probabilities(space, log_probabilities))
-    best = _Pass((), -np.inf, False)
+    best = Pass((), -np.inf, False)
     for beam in _BEAMS:
         found = problem.run(beam, best.value)
         best = found if found.value > best.value else best
@@ -133,15 +132,6 @@ def _hopeless(limits: Sequence[Limit]) -> BudgetError:
         f"within the first budget the fastest on the second device takes {format_ms(least_ms)}",
         "a wider budget for one of the devices",
     )
-
-
-@dataclass(frozen=True)
-class _Pass:
-    """What one pass over the blocks found; exact where nothing was dropped for want of room."""
-
-    choices: tuple[int, ...]
-    value: float
-    is_exact: bool
 
 
 class _Problem:
@@ -215,7 +205,7 @@ class _Problem:
         bound: FloatArray = self._worth(prices)[0] + prices @ self.spare_ms
         return bound
 
-    def run(self, beam: int, best: float) -> _Pass:
+    def run(self, beam: int, best: float) -> Pass:
         """Build networks block by block, keeping the ``beam`` most promising partial ones.
 
         Args:
@@ -245,14 +235,10 @@ class _Problem:
             total_ms, total = next_ms[kept], next_total[kept]
         admissible = np.flatnonzero((total_ms <= self.budget_ms).all(1))
         if not len(admissible):
-            return _Pass((), -np.inf, is_exact)
+            return Pass((), -np.inf, is_exact)
         state = int(admissible[np.argmax(total[admissible])])
         result = float(total[state])
-        choices: list[int] = []
-        for parents, taken in reversed(trail):
-            choices.append(int(taken[state]))
-            state = int(parents[state])
-        return _Pass(tuple(reversed(choices)), result, is_exact)
+        return Pass(choices_of(trail, state), result, is_exact)
 
 
 def _from_the_end(blocks: list[FloatArray]) -> list[FloatArray]:

@@ -18,16 +18,16 @@ the mean of the Gram matrix. This module computes the formula of the paper.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from devices.errors import InputError, UnknownNameError
+from search.modes import BatchNormMode, check_has_variance, evaluating
 
 Output = Literal["logits", "loss"]
 BatchNorm = Literal["frozen", "running"]
@@ -157,38 +157,20 @@ def _mean_output(
 @contextmanager
 def _left_as_found(model: nn.Module) -> Iterator[None]:
     """Evaluation mode inside; mode and random generators as before afterwards."""
-    training = [(module, module.training) for module in model.modules()]
     tensors = (*model.parameters(), *model.buffers())
     cards = sorted({tensor.device.index or 0 for tensor in tensors if tensor.is_cuda})
-    with torch.random.fork_rng(devices=cards):
-        try:
-            model.eval()
-            yield
-        finally:
-            for module, mode in training:
-                module.training = mode
+    with torch.random.fork_rng(devices=cards), evaluating(model):
+        yield
 
 
-class _ConstantStatistics(TorchFunctionMode):
+class _ConstantStatistics(BatchNormMode):
     """Inside, batch norm normalises with constants and leaves its running statistics alone."""
 
     def __init__(self, from_batch: bool) -> None:
         super().__init__()
         self.from_batch = from_batch
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func is F.batch_norm:
-            return self._batch_norm(*args, **kwargs)
-        return func(*args, **kwargs)
-
-    def _batch_norm(
+    def batch_norm(
         self,
         x: torch.Tensor,
         running_mean: torch.Tensor | None,
@@ -217,12 +199,7 @@ def _batch_statistics(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     x = x.detach()
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     axes = [axis for axis in range(x.ndim) if axis != 1]
-    if x.numel() == x.shape[1]:
-        raise InputError(
-            f"batch norm over {tuple(x.shape)}",
-            "one value per channel has no variance",
-            "a batch of two or more",
-        )
+    check_has_variance(x)
     mean = x.mean(axes)
     # Two passes: torch.var_mean is ten times slower over these axes on a CPU.
     centred = x - mean.view(-1, *[1] * (x.ndim - 2))

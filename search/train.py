@@ -22,6 +22,7 @@ from search.averaging import WeightAverage
 from search.checkpoint import Fingerprint, fingerprint_of, load_checkpoint, save_checkpoint
 from search.data import DataSource, batches, check_data, check_outputs, fetch, size_of
 from search.interrupts import Interrupts
+from search.modes import evaluating
 from search.spaces.base import SearchSpace
 from search.train_config import TrainConfig as TrainConfig
 from search.train_config import TrainResult as TrainResult
@@ -36,18 +37,6 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Every module in evaluation mode inside, and in the mode it was found in afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def build_network(space: SearchSpace, architecture: Architecture, seed: int) -> nn.Module:

@@ -17,10 +17,10 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from devices.errors import InputError
 from search.gradient_kernel import mean_gram_parts
+from search.modes import BatchNormMode, check_has_variance, evaluating
 
 Norms = Literal["batch", "removed"]
 _WEIGHTED = (nn.Conv2d, nn.Linear)
@@ -204,7 +204,7 @@ class ScoreContext:
         Raises:
             InputError: the network gives something else.
         """
-        with _evaluated(self.model), torch.enable_grad(), _Norms(norms):
+        with evaluating(self.model), torch.enable_grad(), _Norms(norms):
             logits = torch.func.functional_call(self.model, dict(parameters or {}), (inputs,))
         if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(inputs):
             raise self.fail(f"it does not give logits ({len(inputs)}, classes)")
@@ -253,38 +253,14 @@ class ScoreContext:
         self.shared_seconds[name] = time.perf_counter() - start
 
 
-@contextmanager
-def _evaluated(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; as before afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        model.eval()
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
-class _Norms(TorchFunctionMode):
+class _Norms(BatchNormMode):
     """Inside, batch norm normalises by its batch or not at all, and keeps no statistics."""
 
     def __init__(self, norms: Norms) -> None:
         super().__init__()
         self.norms = norms
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func is F.batch_norm:
-            return self._batch_norm(*args, **kwargs)
-        return func(*args, **kwargs)
-
-    def _batch_norm(
+    def batch_norm(
         self,
         x: Tensor,
         running_mean: Tensor | None,
@@ -298,10 +274,5 @@ class _Norms(TorchFunctionMode):
         if self.norms == "removed":
             # A copy: a rectifier in place would change what others read too.
             return x.clone()
-        if x.numel() == x.shape[1]:
-            raise InputError(
-                f"batch norm over {tuple(x.shape)}",
-                "one value per channel has no variance",
-                "a batch of two or more",
-            )
+        check_has_variance(x)
         return F.batch_norm(x, None, None, weight, bias, True, momentum, eps)

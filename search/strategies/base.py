@@ -188,6 +188,26 @@ def strangers(
             return
 
 
+def mutation(
+    admissible: Admissible,
+    ledger: Ledger,
+    architecture: Architecture,
+    generator: np.random.Generator,
+) -> Architecture | None:
+    """A neighbour of a network that may be evaluated; nothing where none is left.
+
+    First one of the groups that have any is drawn, then one of the group, so that a block with many
+    candidates is not redrawn more often than others.
+    """
+    neighbours = admissible.neighbours(architecture)
+    ledger.refuse("over budget", neighbours.over_budget)
+    groups = [kept for group in neighbours.within if (kept := ledger.only_open(group))]
+    if not groups:
+        return None
+    group = groups[generator.integers(len(groups))]
+    return group[generator.integers(len(group))]
+
+
 class Strategy(ABC):
     """A way to choose which networks to evaluate.
 

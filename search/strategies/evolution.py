@@ -16,7 +16,7 @@ import numpy as np
 from devices.errors import InputError
 from search.architecture import Architecture
 from search.strategies.admissible import Admissible
-from search.strategies.base import Evaluation, Ledger, Strategy, strangers
+from search.strategies.base import Evaluation, Ledger, Strategy, mutation, strangers
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,7 @@ class RegularizedEvolution(Strategy):
             drawn = generator.choice(len(alive), self.sample, replace=False)
             # Failures score below all: one is a parent only where all of the tournament failed.
             parent = max((alive[i] for i in drawn), key=lambda one: one.score)
-            neighbours = admissible.neighbours(parent.architecture)
-            ledger.refuse("over budget", neighbours.over_budget)
-            groups = [kept for group in neighbours.within if (kept := ledger.only_open(group))]
-            if groups:
-                group = groups[generator.integers(len(groups))]
-                return group[generator.integers(len(group))]
+            child = mutation(admissible, ledger, parent.architecture, generator)
+            if child is not None:
+                return child
         return None

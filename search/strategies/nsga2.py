@@ -21,7 +21,7 @@ from search.architecture import Architecture
 from search.pareto import pareto_front
 from search.pricing import FloatArray
 from search.strategies.admissible import Admissible
-from search.strategies.base import Evaluation, Ledger, Strategy, strangers
+from search.strategies.base import Evaluation, Ledger, Strategy, mutation, strangers
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,9 @@ def _child(
             ledger.refuse("over budget")
         else:
             start = admissible.canonical(found)
-        neighbours = admissible.neighbours(start)
-        ledger.refuse("over budget", neighbours.over_budget)
-        groups = [kept for group in neighbours.within if (kept := ledger.only_open(group))]
-        if groups:
-            group = groups[generator.integers(len(groups))]
-            return group[generator.integers(len(group))]
+        child = mutation(admissible, ledger, start, generator)
+        if child is not None:
+            return child
     return None
 
 

@@ -25,7 +25,6 @@ from search.train import (
     TrainConfig,
     build_network,
     evaluate,
-    evaluating,
     scheduled,
     seeded,
     set_learning_rate,
@@ -128,21 +127,6 @@ def test_evaluation_leaves_modes_and_statistics_as_found() -> None:
     evaluate(model, source().test)
     assert [module.training for module in model] == [True, False, True, True, True]
     assert same(state(model), before)
-
-
-def test_modes_come_back_after_an_exception() -> None:
-    model = network()
-    modes: list[bool] = []
-
-    def fail() -> None:
-        with evaluating(model):
-            modes.extend(module.training for module in model.modules())
-            raise RuntimeError("stop")
-
-    with pytest.raises(RuntimeError, match="stop"):
-        fail()
-    assert not any(modes)
-    assert all(module.training for module in model.modules())
 
 
 class Interrupting(Dataset[tuple[Tensor, Tensor]]):
