@@ -1,14 +1,16 @@
-"""The table of a space, measured for a benchmark and kept no longer."""
+"""Tables that are measured for a benchmark and kept no longer."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 
 from devices.registry import open_target
 from devices.target import Target
 from lutier.networks import carrier_jobs, draw_networks, network_job, op_jobs
 from lutier.progress import ProfileBar
 from lutier.settings import Settings
+from profiler.jobs import Job
 from profiler.run import profile
 from profiler.storage.database import MeasurementStore
 from profiler.table import LatencyTable
@@ -35,7 +37,22 @@ def measure_space(
     drawn = draw_networks(space, networks, seed)
     jobs = op_jobs(space) + carrier_jobs(space, seed)
     jobs += [network_job(space, architecture) for architecture in drawn]
-    protocol = Settings(max_seconds=time_limit, min_seconds=0).protocol(target)
+    settings = Settings(max_seconds=time_limit, min_seconds=0)
+    return measure_jobs(jobs, settings, target, seed=seed), drawn
+
+
+def measure_jobs(
+    jobs: Sequence[Job], settings: Settings, target: Target, *, seed: int
+) -> LatencyTable:
+    """The table of some ops and networks, measured in common rounds.
+
+    Args:
+        jobs: what to measure.
+        settings: how long.
+        target: what to measure on.
+        seed: of the order of visits.
+    """
+    protocol = settings.protocol(target)
     with (
         tempfile.TemporaryDirectory() as folder,
         MeasurementStore(f"sqlite:///{folder}/lut.db") as store,
@@ -43,4 +60,4 @@ def measure_space(
         ProfileBar(protocol) as bar,
     ):
         profile(jobs, device, target, store, protocol, seed=seed, on_event=bar)
-        return LatencyTable.load(store, target), drawn
+        return LatencyTable.load(store, target)

@@ -11,34 +11,24 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _fashion import FASHION_MNIST, SPACE, Bench, is_there, opened
 from _reporting import finish, header
 
 from devices.errors import BudgetError
 from devices.registry import open_target
-from devices.target import Target
-from lutier.cli.profiling import run_profile
-from lutier.modelling import find_model, fit_models, load_table
 from lutier.networks import network_job
 from lutier.searching import Request
 from lutier.searching_proxyless import search_proxyless
-from lutier.settings import Settings
 from lutier.verification import verify_network
-from search.data import DataSource, open_data, register_data
-from search.data.arrays import ImageArrays
-from search.data.source import stratified
+from search.data import open_data
 from search.expected_latency import LatencyMatrix
 from search.proxyless import proxyless_search
-from search.proxyless_config import ProxylessConfig
-from search.spaces.registry import open_space
 
-FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
-SPACE = "mobile-tiny"
 SHARES = (0.15, 0.3, 0.45, 0.6, 0.75)
 """Where the budgets lie between the fastest and the slowest network."""
 LEAST_USED = 0.9
@@ -57,27 +47,13 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--quick", action="store_true", help="one short search, no bounds")
     arguments = parser.parse_args()
-    if not arguments.data.is_dir():
-        print(f"skipped: no Fashion-MNIST in {arguments.data}", file=sys.stderr)
-        print("apt-get install dataset-fashion-mnist, or --data DIR", file=sys.stderr)
+    if not is_there(arguments.data):
         return 0
     shares = SHARES[1:2] if arguments.quick else SHARES
     if arguments.quick:
         arguments.images, arguments.seeds = 300, 1
     document = header("proxyless_budget", seed=arguments.seed)
-    register(arguments.data, arguments.images)
-    target = Target.make("cpu", "onnxruntime", {"threads": 1})
-    with tempfile.TemporaryDirectory() as name:
-        settings = Settings(
-            home=Path(name),
-            db=f"sqlite:///{name}/lut.db",
-            networks=30 if arguments.quick else 60,
-            max_seconds=1 if arguments.quick else 30,
-            min_seconds=0.2,
-        )
-        run_profile(settings, target, SPACE, quiet=True)
-        fit_models(settings, target)
-        bench = Bench(settings, target, arguments, Path(name))
+    with opened(arguments.data, arguments.images, is_quick=arguments.quick) as bench:
         results = [
             run(bench, share, seed)
             for share in shares
@@ -88,62 +64,6 @@ def main() -> int:
     print(f"  bounds: {'met' if not missed else 'MISSED: ' + '; '.join(missed)}")
     finish({**document, "results": results, "missed": missed}, arguments.json)
     return 1 if missed and not arguments.quick else 0
-
-
-def register(folder: Path, images: int) -> None:
-    """Fashion-MNIST with fewer training images, as ``fashion-mnist-few``."""
-
-    @register_data("fashion-mnist-few")
-    def few(input_shape: tuple[int, int, int], seed: int) -> DataSource:
-        source = open_data(f"fashion-mnist:{folder}", input_shape, seed)
-
-        def drawn(split: ImageArrays, count: int) -> ImageArrays:
-            share = min(1.0, count / len(split))
-            kept, _ = stratified(split.labels, (share, 1 - share), seed)
-            return ImageArrays(
-                split.pixels[kept], split.labels[kept], split.shape, split.normalisation
-            )
-
-        if not (isinstance(source.train, ImageArrays) and isinstance(source.test, ImageArrays)):
-            raise TypeError("Fashion-MNIST is kept as arrays of images")
-        if not isinstance(source.validation, ImageArrays):
-            raise TypeError("Fashion-MNIST is kept as arrays of images")
-        return replace(
-            source,
-            name="fashion-mnist-few",
-            train=drawn(source.train, images),
-            validation=drawn(source.validation, images // 2),
-            test=drawn(source.test, images),
-        )
-
-
-class Bench:
-    """What all searches share: the table, its model and the budgets."""
-
-    def __init__(
-        self, settings: Settings, target: Target, arguments: argparse.Namespace, folder: Path
-    ) -> None:
-        self.settings = settings
-        self.target = target
-        self.folder = folder
-        self.space = open_space(SPACE)
-        self.table = load_table(settings, target)
-        self.model, _ = find_model(settings, self.table, target, SPACE)
-        self.config = (
-            ProxylessConfig(warmup_epochs=1, search_epochs=1)
-            if arguments.quick
-            else ProxylessConfig(warmup_epochs=3, search_epochs=6)
-        )
-        self.train_epochs = 1
-
-    def budget_ms(self, share: float) -> float:
-        """Between the fastest and the slowest network, as the plain table prices them."""
-        wide = LatencyMatrix.from_model(self.space, self.model.near(self._middle_ms()))
-        low, high = wide.fastest()[1], wide.slowest()[1]
-        return float(f"{low + share * (high - low):.3g}")
-
-    def _middle_ms(self) -> float:
-        return float(np.median(list(self.table.networks.values())))
 
 
 def lutier_search(bench: Bench, share: float, seed: int) -> dict[str, Any]:

@@ -15,26 +15,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _fashion import FASHION_MNIST, SPACE, Bench, is_there, opened
 from _reporting import finish, header
-from proxyless_budget import FASHION_MNIST, SPACE, Bench, register
 from torch.utils.data import Subset
 
 from devices.errors import BudgetError
 from devices.registry import open_target
-from devices.target import Target
-from lutier.cli.profiling import run_profile
-from lutier.modelling import fit_models
 from lutier.networks import network_job
 from lutier.searching import Request
 from lutier.searching_proxyless import search_proxyless
-from lutier.settings import Settings
 from profiler.run import measure_now
 from search.architecture import Architecture
 from search.data import DataSource, open_data
@@ -67,29 +62,15 @@ def main() -> int:
         "--quick", action="store_true", help="one budget, one seed, little training"
     )
     arguments = parser.parse_args()
-    if not arguments.data.is_dir():
-        print(f"skipped: no Fashion-MNIST in {arguments.data}", file=sys.stderr)
-        print("apt-get install dataset-fashion-mnist, or --data DIR", file=sys.stderr)
+    if not is_there(arguments.data):
         return 0
     shares = SHARES[1:2] if arguments.quick else SHARES
     if arguments.quick:
         arguments.images, arguments.seeds = 500, 1
         arguments.epochs, arguments.short_epochs = 8, 2
     document = header("proxyless_quality", seed=arguments.seed)
-    register(arguments.data, arguments.images)
-    target = Target.make("cpu", "onnxruntime", {"threads": 1})
     results: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as name:
-        settings = Settings(
-            home=Path(name),
-            db=f"sqlite:///{name}/lut.db",
-            networks=30 if arguments.quick else 60,
-            max_seconds=1 if arguments.quick else 30,
-            min_seconds=0.2,
-        )
-        run_profile(settings, target, SPACE, quiet=True)
-        fit_models(settings, target)
-        bench = Bench(settings, target, arguments, Path(name))
+    with opened(arguments.data, arguments.images, is_quick=arguments.quick) as bench:
         for share in shares:
             for seed in range(arguments.seed, arguments.seed + arguments.seeds):
                 results += Comparison(bench, share, seed, arguments).rows()

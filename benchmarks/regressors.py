@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,23 +18,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from _reporting import finish, header
+from _tables import measure_jobs
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from devices.registry import open_target
 from devices.target import Target
 from latency_models.features import predictor_matrix
 from latency_models.regressors import MIN_OPS, KindRegressor
 from latency_models.selection import SPLITS
-from lutier.progress import ProfileBar
 from lutier.settings import Settings
 from profiler.jobs import Job
 from profiler.ops import OpSpec
-from profiler.run import profile
-from profiler.storage.database import MeasurementStore
 from profiler.table import LatencyTable
 from search.spaces.registry import open_space
 
@@ -59,7 +55,9 @@ def main() -> int:
     arguments = parser.parse_args()
     target = Target.make("cpu", arguments.runtime, {"threads": 1})
     sets = {"mobile": mobile_ops(arguments.quick), "NAS-Bench-201": nb201_ops(arguments.quick)}
-    table = measure([op for ops in sets.values() for op in ops], target, arguments)
+    jobs = [Job.of_op(op) for ops in sets.values() for op in ops]
+    settings = Settings(max_seconds=1 if arguments.quick else 60)
+    table = measure_jobs(jobs, settings, target, seed=arguments.seed)
     noise = table.split_half_error_of("op")
     document = header("regressors", seed=arguments.seed)
     print(f"{target}: {len(table)} ops, split-half error {noise:.2%}")
@@ -110,21 +108,6 @@ def nb201_ops(is_quick: bool) -> dict[OpSpec, None]:
             ops[OpSpec.make("avg_pool", shape, kernel=3)] = None
             ops[OpSpec.make("residual_block", shape, out=2 * width, stride=2)] = None
     return ops
-
-
-def measure(ops: list[OpSpec], target: Target, arguments: argparse.Namespace) -> LatencyTable:
-    """The table of some ops, measured now."""
-    seconds = 1 if arguments.quick else 60
-    protocol = Settings(max_seconds=seconds).protocol(target)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        MeasurementStore(f"sqlite:///{folder}/lut.db") as store,
-        open_target(target) as device,
-        ProfileBar(protocol) as bar,
-    ):
-        jobs = [Job.of_op(op) for op in ops]
-        profile(jobs, device, target, store, protocol, seed=arguments.seed, on_event=bar)
-        return LatencyTable.load(store, target)
 
 
 @dataclass(frozen=True)

@@ -126,15 +126,15 @@ def fit_latency_model(
     """
     if calibration is None:
         calibration = max(MIN_NETWORKS, min(CALIBRATION_NETWORKS, 2 * len(networks) // 3))
-    fitted_on, held_out = _split(networks, carriers, calibration, seed)
-    fitted_on = [*fitted_on, *carriers]
+    drawn, held_out = _split(networks, carriers, calibration, seed)
+    fitted_on = [*drawn, *carriers]
     if regressors is None:
         regressors = OpRegressors.fit(list(table.ops), list(table.ops.values()), seed=seed)
     elif regressors.seed != seed:
         raise InputError(f"regressors of seed {regressors.seed}", f"the model is of seed {seed}")
     plain = SumModel(CompositeModel(LookupModel(table), regressors))
     model = _calibrated(plain, fitted_on, terms)
-    crossed = _cross_errors(plain, fitted_on, carriers, terms, seed)
+    crossed = _cross_errors(plain, drawn, carriers, terms, seed)
     held_out_figures = _figures(held_out, model, plain)
     noise = _known(table.split_half_error_of("network"))
     measured = [figure.measured_ms for figure in held_out_figures]
@@ -175,21 +175,19 @@ def _cross_errors(
     Carriers are drawn otherwise, so they are calibrated on only. Nothing is known where what is
     left of a fold is too little to calibrate on.
     """
-    carried = set(map(id, carriers))
-    tested = [sample for sample in samples if id(sample) not in carried]
-    alike = {nodes: i for i, nodes in enumerate(dict.fromkeys(map(_nodes, tested)))}
+    alike = {nodes: i for i, nodes in enumerate(dict.fromkeys(map(_nodes, samples)))}
     count = min(ERROR_FOLDS, len(alike))
-    if count < 2 or len(samples) - math.ceil(len(tested) / count) < MIN_NETWORKS:
+    if count < 2:
         return NO_ERRORS
     splitter = GroupKFold(count, shuffle=True, random_state=seed)
     errors = NO_ERRORS
-    for train, test in splitter.split(tested, groups=[alike[_nodes(one)] for one in tested]):
-        kept = [tested[i] for i in train] + [one for one in samples if id(one) in carried]
+    for train, test in splitter.split(samples, groups=[alike[_nodes(one)] for one in samples]):
+        kept = [*(samples[i] for i in train), *carriers]
         if len(kept) < MIN_NETWORKS:
             return NO_ERRORS
         model = _calibrated(plain, kept, terms)
-        predicted = model.predict_ms([tested[i].ops for i in test])
-        errors += ConformalErrors.of(predicted, [tested[i].measured_ms for i in test])
+        predicted = model.predict_ms([samples[i].ops for i in test])
+        errors += ConformalErrors.of(predicted, [samples[i].measured_ms for i in test])
     return errors
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import onnx
 import pytest
+from in_process import run_in_one_line as run
 from onnx import helper
 from onnx_examples import model_of, residual, saved
 
@@ -22,17 +22,6 @@ from search.spaces.mobile import mobile_tiny
 
 TARGET = "cpu/onnxruntime?threads=1"
 FEW = ("--max-rounds", "12", "--time-limit", "0")
-
-
-def run(*words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    """Exit code, output, and error output in one line."""
-    code: Any = 0
-    try:
-        main(list(words))
-    except SystemExit as end:
-        code = end.code or 0
-    printed = capsys.readouterr()
-    return code, printed.out, " ".join(printed.err.split())
 
 
 @pytest.fixture(scope="module")

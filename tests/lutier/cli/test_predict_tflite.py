@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+from in_process import run_in_one_line as run
 from tflite_examples import BROKEN, small
 
 from lutier.cli.main import main
 
 TARGET = "cpu/litert?threads=1"
 PROFILE = ("profile", "--runtime", "litert", "--max-rounds", "12", "--time-limit", "0", "--model")
-
-
-def run(*words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    """Exit code, output, and error output in one line."""
-    code: Any = 0
-    try:
-        main(list(words))
-    except SystemExit as end:
-        code = end.code or 0
-    printed = capsys.readouterr()
-    return code, printed.out, " ".join(printed.err.split())
 
 
 @pytest.fixture(scope="module")

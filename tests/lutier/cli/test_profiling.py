@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from in_process import answer, run_in_one_line
 
 from devices.environment import Environment
 from devices.replay import write_recording
 from devices.target import Target
-from lutier.cli.main import main
 
 KEY = "linear/64/out=10"
 
@@ -31,17 +31,6 @@ def recording(path: Path, visits_ms: list[float]) -> list[str]:
     return ["profile", "--device", f"replay:{path}", "--op", KEY, "--max-rounds", "12"]
 
 
-def profiled(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    """Exit code, output and error output in one line."""
-    code = 0
-    try:
-        main(list(words))
-    except SystemExit as end:
-        code = int(end.code or 0)
-    printed = capsys.readouterr()
-    return code, printed.out, " ".join(printed.err.split())
-
-
 @pytest.mark.parametrize(
     ("visits_ms", "said"),
     [
@@ -54,7 +43,7 @@ def test_strict_refuses_what_is_not_to_be_trusted(
     visits_ms: list[float], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = recording(tmp_path / "recorded.json", visits_ms)
-    code, _, err = profiled(capsys, *words, "--strict")
+    code, _, err = run_in_one_line(*words, "--strict", capsys=capsys)
     assert code == 6
     assert f"error: {said}" in err
     assert "measure into a new --db" in err
@@ -62,7 +51,7 @@ def test_strict_refuses_what_is_not_to_be_trusted(
 
 def test_without_strict_it_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = recording(tmp_path / "recorded.json", [1.0, 1.5])
-    code, out, err = profiled(capsys, *words)
+    code, out, err = run_in_one_line(*words, capsys=capsys)
     assert (code, "warning: the split-half error is 40.0 %" in err) == (0, True)
     assert "doubtful: 1 noisy" in out
 
@@ -71,10 +60,12 @@ def test_what_is_doubtful_is_in_the_report_and_in_the_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = recording(tmp_path / "recorded.json", [1.0, 1.0, 1.2, 1.2])
-    report: dict[str, Any] = json.loads(profiled(capsys, *words, "--json")[1])
+    report: dict[str, Any] = answer(*words, capsys=capsys)
     assert report["findings"] == {"bimodal": 1}
     assert (report["doubtful"], report["trustworthy"]) == (1.0, False)
-    _, out, _ = profiled(capsys, "table", "show", "--target", report["target"], "--ops")
+    _, out, _ = run_in_one_line(
+        "table", "show", "--target", report["target"], "--ops", capsys=capsys
+    )
     (row,) = [line for line in out.splitlines() if KEY in line]
     assert row.endswith(f"{KEY}  bimodal")
     assert "bimodal (The visits fall into two groups" in out
@@ -82,5 +73,5 @@ def test_what_is_doubtful_is_in_the_report_and_in_the_table(
 
 def test_quiet_measurements_are_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = recording(tmp_path / "recorded.json", [1.0, 1.001, 0.999, 1.0005])
-    code, out, _ = profiled(capsys, *words, "--strict", "--json")
+    code, out, _ = run_in_one_line(*words, "--strict", "--json", capsys=capsys)
     assert (code, json.loads(out)["findings"]) == (0, {})

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+import in_process
 import pytest
 
 from devices.environment import Environment
 from devices.target import Target
-from lutier.cli.main import main
 from profiler.protocol import Protocol
 from profiler.quality import summarise
 from profiler.storage.database import MeasurementStore
@@ -20,21 +20,8 @@ TARGET = "cpu/onnxruntime?threads=1"
 OPS = mobile_tiny().all_ops()
 
 
-def run(*words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    code: Any = 0
-    try:
-        main(["table", *words])
-    except SystemExit as end:
-        code = end.code or 0
-    printed = capsys.readouterr()
-    return code, printed.out, printed.err
-
-
-def answer(*words: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    code, out, err = run(*words, "--json", capsys=capsys)
-    assert code == 0, err
-    found: dict[str, Any] = json.loads(out)
-    return found
+run = partial(in_process.run, "table")
+answer = partial(in_process.answer, "table")
 
 
 def fill(path: Path, *, machine: str = "A", slow: str = "", factor: float = 1.0) -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shlex
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+import in_process
 import numpy as np
 import pandas as pd
 import pytest
 
 from devices.environment import Environment
 from devices.target import Target
-from lutier.cli.main import main
 from profiler.ops import OpSpec
 from profiler.protocol import Protocol
 from profiler.quality import summarise
@@ -24,21 +23,8 @@ OLD, NEW = "old/onnxruntime?threads=1", "new/onnxruntime?threads=1"
 OPS = tuple(spec for spec in mobile_tiny().all_ops() if not spec.is_free)
 
 
-def run(*words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    code: Any = 0
-    try:
-        main(["transfer", *words])
-    except SystemExit as end:
-        code = end.code or 0
-    printed = capsys.readouterr()
-    return code, printed.out, printed.err
-
-
-def answer(*words: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    code, out, err = run(*words, "--json", capsys=capsys)
-    assert code == 0, err
-    found: dict[str, Any] = json.loads(out)
-    return found
+run = partial(in_process.run, "transfer")
+answer = partial(in_process.answer, "transfer")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,112 @@
+"""Searches of ``mobile-tiny`` on Fashion-MNIST: what benchmarks of them share."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from devices.target import Target
+from lutier.cli.profiling import run_profile
+from lutier.modelling import find_model, fit_models, load_table
+from lutier.settings import Settings
+from search.data import DataSource, open_data, register_data
+from search.data.arrays import ImageArrays
+from search.data.source import stratified
+from search.expected_latency import LatencyMatrix
+from search.proxyless_config import ProxylessConfig
+from search.spaces.registry import open_space
+
+FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+SPACE = "mobile-tiny"
+
+
+def is_there(folder: Path) -> bool:
+    """Whether Fashion-MNIST is in a folder; where it is not, how to get it is said."""
+    if not folder.is_dir():
+        print(f"skipped: no Fashion-MNIST in {folder}", file=sys.stderr)
+        print("apt-get install dataset-fashion-mnist, or --data DIR", file=sys.stderr)
+    return folder.is_dir()
+
+
+@contextmanager
+def opened(data: Path, images: int, *, is_quick: bool) -> Iterator[Bench]:
+    """Profile the space on this CPU, fit its model, and register the data.
+
+    Args:
+        data: folder of Fashion-MNIST.
+        images: how many to train on.
+        is_quick: whether to measure little.
+    """
+    register(data, images)
+    target = Target.make("cpu", "onnxruntime", {"threads": 1})
+    with tempfile.TemporaryDirectory() as name:
+        settings = Settings(
+            home=Path(name),
+            db=f"sqlite:///{name}/lut.db",
+            networks=30 if is_quick else 60,
+            max_seconds=1 if is_quick else 30,
+            min_seconds=0.2,
+        )
+        run_profile(settings, target, SPACE, quiet=True)
+        fit_models(settings, target)
+        yield Bench(settings, target, Path(name), is_quick=is_quick)
+
+
+def register(folder: Path, images: int) -> None:
+    """Fashion-MNIST with fewer training images, as ``fashion-mnist-few``."""
+
+    @register_data("fashion-mnist-few")
+    def few(input_shape: tuple[int, int, int], seed: int) -> DataSource:
+        source = open_data(f"fashion-mnist:{folder}", input_shape, seed)
+
+        def drawn(split: ImageArrays, count: int) -> ImageArrays:
+            share = min(1.0, count / len(split))
+            kept, _ = stratified(split.labels, (share, 1 - share), seed)
+            return ImageArrays(
+                split.pixels[kept], split.labels[kept], split.shape, split.normalisation
+            )
+
+        if not (isinstance(source.train, ImageArrays) and isinstance(source.test, ImageArrays)):
+            raise TypeError("Fashion-MNIST is kept as arrays of images")
+        if not isinstance(source.validation, ImageArrays):
+            raise TypeError("Fashion-MNIST is kept as arrays of images")
+        return replace(
+            source,
+            name="fashion-mnist-few",
+            train=drawn(source.train, images),
+            validation=drawn(source.validation, images // 2),
+            test=drawn(source.test, images),
+        )
+
+
+class Bench:
+    """What all searches share: the table, its model and the budgets."""
+
+    def __init__(self, settings: Settings, target: Target, folder: Path, *, is_quick: bool) -> None:
+        self.settings = settings
+        self.target = target
+        self.folder = folder
+        self.space = open_space(SPACE)
+        self.table = load_table(settings, target)
+        self.model, _ = find_model(settings, self.table, target, SPACE)
+        self.config = (
+            ProxylessConfig(warmup_epochs=1, search_epochs=1)
+            if is_quick
+            else ProxylessConfig(warmup_epochs=3, search_epochs=6)
+        )
+        self.train_epochs = 1
+
+    def budget_ms(self, share: float) -> float:
+        """Between the fastest and the slowest network, as the plain table prices them."""
+        wide = LatencyMatrix.from_model(self.space, self.model.near(self._middle_ms()))
+        low, high = wide.fastest()[1], wide.slowest()[1]
+        return float(f"{low + share * (high - low):.3g}")
+
+    def _middle_ms(self) -> float:
+        return float(np.median(list(self.table.networks.values())))
