@@ -1,12 +1,12 @@
 """A search from the model of a target to a trained network that was measured within its budget.
 
-What all searches share, and KNAS; ProxylessNAS is in :mod:`lutier.searching_proxyless`.
+What all searches share; the kinds are in :mod:`lutier.searching_proxyless` and
+:mod:`lutier.searching_knas`.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
@@ -21,9 +21,8 @@ from devices.target import Target
 from lutier import __version__
 from lutier.modelling import find_model, load_table
 from lutier.networks import network_job
-from lutier.opening import open_measured
 from lutier.progress import Bar
-from lutier.results import SearchResult, save_result
+from lutier.results import SearchResult
 from lutier.settings import Settings
 from lutier.terminal import err
 from lutier.tracking import NOT_TRACKED, Tracker, tracking
@@ -35,7 +34,6 @@ from search.architecture import Architecture
 from search.budget import format_ms
 from search.data import DataSource, check_data, full_name, open_data
 from search.expected_latency import LatencyMatrix
-from search.knas import KnasConfig, knas_search
 from search.spaces.base import ChainSpace
 from search.spaces.registry import open_space
 from search.train import TrainConfig, TrainResult, build_network, check_device, train
@@ -248,64 +246,6 @@ class Bench:
                 },
             },
         )
-
-
-def search_knas(settings: Settings, request: Request, config: KnasConfig) -> SearchResult:
-    """KNAS, each finalist measured before it is trained, the winner measured after.
-
-    Raises:
-        LutierError: as :class:`Bench` and :func:`search.knas.knas_search` do; BudgetError where no
-            finalist was within the budget when it was measured.
-    """
-    start = time.monotonic()
-    with request.tracking("knas") as tracker, open_measured(settings, request.target) as device:
-        bench = Bench(settings, request, device, tracker)
-        config = replace(config, seed=request.seed, train=bench.train_config)
-        with Bar("scoring", config.pool_size, quiet=request.quiet) as bar:
-            found = knas_search(
-                bench.space,
-                bench.matrix,
-                bench.data,
-                bench.asked_ms,
-                config,
-                admit=bench.measure,
-                checkpoint=request.folder / "finalists",
-                on_progress=lambda stage, done, total: bar.update(
-                    done, total=total, label=_STAGES[stage]
-                ),
-            )
-        for finalist in found.finalists:
-            for epoch, loss in enumerate(finalist.train_loss, 1):
-                tracker.log({f"train/{finalist.architecture.code}/loss": loss}, epoch)
-        for finalist in found.ranking[:MAX_ATTEMPTS]:
-            architecture = finalist.architecture
-            network = bench.space.build(architecture).eval()
-            network.load_state_dict(found.weights[architecture])
-            verified = bench.verify(architecture, network)
-            if verified.summary.median_ms <= request.budget_ms:
-                break
-        else:
-            raise over_budget(request, architecture, verified)
-        details = {
-            "config": asdict(config),
-            "funnel": asdict(found.funnel),
-            "finalists": [
-                {**asdict(one), "architecture": one.architecture.id} for one in found.finalists
-            ],
-        }
-        result = bench.result(
-            "knas",
-            architecture,
-            verified,
-            (finalist.test_accuracy, finalist.validation_accuracy),
-            time.monotonic() - start,
-            details,
-        )
-    save_result(request.folder, result, network.state_dict())
-    return result
-
-
-_STAGES = {"score": "scoring", "measure": "measuring finalists", "train": "training finalists"}
 
 
 def _known(accuracy: float | None) -> float:

@@ -40,9 +40,10 @@ def demo(folder: Path, seed: int | None) -> None:
 
     from devices.target import Target
     from lutier.cli.profiling import run_profile
-    from lutier.cli.search import print_result
+    from lutier.cli.search_common import print_result
     from lutier.modelling import fit_models
-    from lutier.searching import Request, search_knas
+    from lutier.searching import Request
+    from lutier.searching_knas import search_knas
     from lutier.searching_proxyless import search_proxyless
     from lutier.settings import load_settings
     from lutier.terminal import out
