@@ -14,6 +14,7 @@ from lutier.cli.devices import devices
 from lutier.cli.doctor import doctor
 from lutier.cli.export import export
 from lutier.cli.fit import fit
+from lutier.cli.plot import plot
 from lutier.cli.predict import predict
 from lutier.cli.profiling import profile
 from lutier.cli.search import search
@@ -56,6 +57,7 @@ for _command in (
     search,
     verify,
     export,
+    plot,
     demo,
 ):
     cli.add_command(_command)

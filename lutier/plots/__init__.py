@@ -1,0 +1,1 @@
+"""What is drawn of searches and tables: a step that gathers figures, and one that draws them."""
