@@ -26,8 +26,10 @@ from search.batch_norm import frozen_statistics
 from search.expected_latency import Limit
 from search.gates import gate_to_alpha
 from search.losses import LatencyLoss
+from search.precision import Precision
 from search.proxyless_config import ProxylessConfig
 from search.supernet import Members, Supernet
+from search.team import ALONE, Team
 from search.train import checked_loss, placed
 
 
@@ -38,15 +40,24 @@ class AlphaSteps:
         supernet: whose alphas are trained, on the configured device.
         limits: latencies and budgets, one device or several.
         config: how.
+        team: processes that share out each batch, and hold the same alphas.
 
     Raises:
         InputError: latencies the loss or the reward cannot take.
     """
 
-    def __init__(self, supernet: Supernet, limits: Sequence[Limit], config: ProxylessConfig):
+    def __init__(
+        self,
+        supernet: Supernet,
+        limits: Sequence[Limit],
+        config: ProxylessConfig,
+        team: Team = ALONE,
+    ) -> None:
         self.supernet = supernet
         self.limits = tuple(limits)
         self.config = config
+        self.team = team
+        self.precision = Precision(config.device, mixed=config.mixed_precision)
         self.loss = LatencyLoss([limit.budget_ms for limit in self.limits], config)
         self.baseline: float | None = None
         self.optimizer = torch.optim.Adam(
@@ -112,21 +123,24 @@ class AlphaSteps:
             members = supernet.sample_pairs(generator)
         else:
             members = supernet.sample_all(generator)
-        logits, gates = supernet.forward_gates(
-            inputs,
-            members,
-            recompute=self.config.gradient == "recompute",
-            checkpointed=self.config.checkpoint_activations,
-        )
-        cross_entropy = F.cross_entropy(logits, labels)
-        value = checked_loss(cross_entropy, self.config.learning_rate, when)
+        with self.precision.autocast():
+            logits, gates = supernet.forward_gates(
+                inputs,
+                members,
+                recompute=self.config.gradient == "recompute",
+                checkpointed=self.config.checkpoint_activations,
+            )
+            cross_entropy = F.cross_entropy(logits, labels)
+        value = checked_loss(self.team.mean(cross_entropy), self.config.learning_rate, when)
         if gates:
             probabilities = [p.detach().requires_grad_() for p in supernet.probabilities()]
             expected_ms = self._expected_ms(probabilities)
             loss = self.loss(cross_entropy, expected_ms) + self._penalty(probabilities, progress)
             # Below the budget the loss may not depend on the probabilities.
-            found = torch.autograd.grad(
-                loss, [*gates, *probabilities], allow_unused=True, materialize_grads=True
+            found = self.team.mean_each(
+                torch.autograd.grad(
+                    loss, [*gates, *probabilities], allow_unused=True, materialize_grads=True
+                )
             )
             prices = [
                 price[list(block)]
@@ -161,14 +175,15 @@ class AlphaSteps:
         config, supernet = self.config, self.supernet
         paths = [supernet.sample_paths(generator) for _ in range(config.reward_networks)]
         losses, accuracies = [], []
-        with torch.no_grad(), frozen_statistics([supernet]):
+        with torch.no_grad(), frozen_statistics([supernet]), self.precision.autocast():
             for path in paths:
                 logits = supernet(inputs, path)
                 losses.append(F.cross_entropy(logits, labels))
                 accuracies.append((logits.argmax(1) == labels).double().mean())
-        value = checked_loss(torch.stack(losses).mean(), config.learning_rate, when)
+        loss = self.team.mean(torch.stack(losses).mean())
+        value = checked_loss(loss, config.learning_rate, when)
         choices = np.array(paths)
-        reward = torch.stack(accuracies).cpu().numpy()
+        reward = self.team.mean(torch.stack(accuracies)).cpu().numpy()
         for limit in self.limits:
             latency_ms = limit.matrix.price(choices)
             reward = reward * (limit.budget_ms / latency_ms) ** config.reward_exponent

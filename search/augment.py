@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from devices.errors import InputError, UnknownNameError
+from search.team import ALONE, Team
 
 KINDS = ("crop", "flip", "cutout")
 CROP = 0.125
@@ -57,20 +58,25 @@ class Augmentation:
 NONE = Augmentation()
 
 
-def augmented(images: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
+def augmented(
+    images: Tensor, how: Augmentation, generator: torch.Generator, team: Team = ALONE
+) -> Tensor:
     """A batch with each image changed on its own.
 
     Args:
         images: ``(N, C, H, W)`` floats of mean 0, on the CPU.
         how: what is done. Nothing is drawn where nothing is done.
         generator: decides.
+        team: processes that share out each batch, whose generators are alike. An image is changed
+            as it is where one process has the whole batch.
 
     Returns:
         ``(N, C, H, W)``.
     """
     if how == NONE:
         return images
-    count, _, height, width = images.shape
+    *_, height, width = images.shape
+    count = team.size * len(images)
     rows = torch.arange(height).expand(count, -1)
     columns = torch.arange(width).expand(count, -1)
     if how.flip:
@@ -79,15 +85,16 @@ def augmented(images: Tensor, how: Augmentation, generator: torch.Generator) -> 
     if how.crop:
         rows = _shifted(rows, round(how.crop * height), generator)
         columns = _shifted(columns, round(how.crop * width), generator)
-    batch = torch.arange(count)[:, None, None]
+    ours = slice(team.rank, None, team.size)
+    batch = torch.arange(len(images))[:, None, None]
     # Indices first, so the channels end up last.
-    changed = images[batch, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    changed = images[batch, :, rows[ours, :, None], columns[ours, None, :]].permute(0, 3, 1, 2)
     if how.cutout:
         inside = (
             _inside(height, how.cutout, count, generator)[:, None, :, None]
             & (_inside(width, how.cutout, count, generator)[:, None, None, :])
         )
-        changed = changed.masked_fill(inside, 0.0)
+        changed = changed.masked_fill(inside[ours], 0.0)
     return changed
 
 

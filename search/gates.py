@@ -33,7 +33,7 @@ class _Kept(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
         outputs = ctx.saved_tensors
-        products = torch.stack([(grad * output).sum() for output in outputs])
+        products = torch.stack([_inner(grad, output) for output in outputs])
         return grad, products, *(None for _ in outputs[1:])
 
 
@@ -46,16 +46,28 @@ class _Recomputed(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(active, x)
         ctx.inactive = inactive
+        # The backward pass runs outside of what the forward pass ran in.
+        is_mixed = torch.is_autocast_enabled(x.device.type)
+        ctx.half = torch.get_autocast_dtype(x.device.type) if is_mixed else None
         return active.view_as(active)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
         active, x = ctx.saved_tensors
-        products = [(grad * active).sum()]
-        with torch.no_grad(), frozen_statistics(ctx.inactive):
-            products += [(grad * module(x)).sum() for module in ctx.inactive]
+        products = [_inner(grad, active)]
+        with (
+            torch.no_grad(),
+            frozen_statistics(ctx.inactive),
+            torch.autocast(x.device.type, dtype=ctx.half, enabled=ctx.half is not None),
+        ):
+            products += [_inner(grad, module(x)) for module in ctx.inactive]
         return grad, torch.stack(products), None, None
+
+
+def _inner(grad: Tensor, output: Tensor) -> Tensor:
+    """In 32-bit floats or longer: a sum over a whole batch is too much for 16-bit ones."""
+    return (grad.to(torch.promote_types(grad.dtype, torch.float32)) * output).sum()
 
 
 def gated(

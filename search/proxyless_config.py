@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 from devices.errors import InputError, UnknownNameError
-from search.train import require_positive
+from search.augment import Augmentation
+from search.train_config import check_mixed_precision, require_positive
 
 LOSSES = ("lagrangian", "add#hinge", "mul#log", "add#linear")
 GRADIENTS = ("two", "full", "recompute", "reinforce")
@@ -51,6 +52,10 @@ class ProxylessConfig:
             them, in steps of weights and of alphas: less memory, more time, the same gradients.
         seed: of weights, alphas, paths and the order of images.
         device: torch device that trains.
+        augmentation: what is done to the images that weights are trained on; ``None`` takes what
+            the data suggest.
+        mixed_precision: whether a CUDA device computes in bfloat16, or in float16 where it has no
+            other.
     """
 
     warmup_epochs: int = 4
@@ -76,6 +81,8 @@ class ProxylessConfig:
     checkpoint_activations: bool = False
     seed: int = 0
     device: str = "cpu"
+    augmentation: Augmentation | None = None
+    mixed_precision: bool = False
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
@@ -97,6 +104,7 @@ class ProxylessConfig:
         )
         if self.loss == "lagrangian":
             require_positive(weight=self.weight, multiplier_rate=self.multiplier_rate)
+        check_mixed_precision(self.device, wanted=self.mixed_precision)
         if self.baseline_rate > 1:
             raise InputError(f"baseline_rate={self.baseline_rate}", "must be 1 or less")
 

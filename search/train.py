@@ -6,7 +6,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from search.checkpoint import Fingerprint, fingerprint_of, load_checkpoint, save
 from search.data import DataSource, batches, check_data, check_outputs, fetch, size_of
 from search.interrupts import Interrupts
 from search.modes import evaluating
+from search.precision import Precision
 from search.spaces.base import SearchSpace
 from search.train_config import TrainConfig as TrainConfig
 from search.train_config import TrainResult as TrainResult
@@ -180,8 +181,7 @@ class _Run:
             model.parameters(), config.learning_rate, config.momentum, config.weight_decay
         )
         self.average = WeightAverage(model, config.average_decay) if config.average_decay else None
-        self.precision = _half(config) if config.mixed_precision else None
-        self.scaler = torch.amp.GradScaler("cuda", enabled=self.precision is torch.float16)
+        self.precision = Precision(config.device, mixed=config.mixed_precision)
         self.order = torch.Generator().manual_seed(config.seed)
         self.draws = torch.Generator().manual_seed(config.seed + 1)
         # Where the order of the epoch under way was drawn.
@@ -236,15 +236,14 @@ class _Run:
         set_learning_rate(self.optimizer, self._learning_rate())
         self.optimizer.zero_grad()
         inputs = augmented(inputs, self.augmentation, self.draws)
-        with _autocast(self.precision):
+        with self.precision.autocast():
             logits = self.model(placed(inputs, config.device))
             loss = F.cross_entropy(
                 logits, labels.to(config.device), label_smoothing=config.label_smoothing
             )
         value = checked_loss(loss, config.learning_rate, self._epoch)
-        torch.autograd.backward(self.scaler.scale(loss))
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        self.precision.backward(loss)
+        self.precision.step(self.optimizer)
         self.optimizer.zero_grad()
         if self.average is not None:
             self.average.update(self.model)
@@ -269,7 +268,7 @@ class _Run:
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
+            "scaler": self.precision.state(),
             "average": None if self.average is None else self.average.state(),
             "order": self.order_state if self.step else self.order.get_state(),
             "draws": self.draws.get_state(),
@@ -288,8 +287,7 @@ class _Run:
             return
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        if self.scaler.is_enabled():
-            self.scaler.load_state_dict(state["scaler"])
+        self.precision.restore(state["scaler"])
         if self.average is not None:
             self.average.restore(**state["average"])
         self.order.set_state(state["order"])
@@ -305,16 +303,6 @@ class _Run:
 
 
 _PLAIN = ("history", "step", "total", "seen", "seconds", "stopped_early")
-
-
-def _half(config: TrainConfig) -> torch.dtype:
-    """The 16-bit floats that a CUDA device computes in."""
-    with torch.cuda.device(config.device):
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-
-
-def _autocast(precision: torch.dtype | None) -> AbstractContextManager[Any]:
-    return nullcontext() if precision is None else torch.autocast("cuda", dtype=precision)
 
 
 def _digest(model: nn.Module) -> str:

@@ -56,10 +56,7 @@ class TrainConfig:
             raise InputError(f"label_smoothing={self.label_smoothing}", "must be 0 to below 1")
         if not 0 <= self.average_decay < 1:
             raise InputError(f"average_decay={self.average_decay}", "must be 0 to below 1")
-        if self.mixed_precision and not self.device.startswith("cuda"):
-            raise InputError(
-                f"mixed precision on {self.device}", "it is for CUDA devices", "the device cuda"
-            )
+        check_mixed_precision(self.device, wanted=self.mixed_precision)
 
 
 @dataclass(frozen=True)
@@ -89,3 +86,9 @@ def require_positive(**values: float) -> None:
     for name, value in values.items():
         if not (math.isfinite(value) and value > 0):
             raise InputError(f"{name}={value}", "must be above zero")
+
+
+def check_mixed_precision(device: str, *, wanted: bool) -> None:
+    """Raise :class:`InputError` where mixed precision is wanted of a device that has none."""
+    if wanted and not device.startswith("cuda"):
+        raise InputError(f"mixed precision on {device}", "it is for CUDA devices", "device cuda")

@@ -19,6 +19,7 @@ from torch.utils.data import Dataset, Subset, TensorDataset, default_collate
 from devices.errors import DatasetError, InputError
 from search.augment import NONE, Augmentation
 from search.data.arrays import ImageArrays, Shape
+from search.team import ALONE, Team
 
 Images = Dataset[Any] | tuple[Tensor, Tensor]
 
@@ -180,6 +181,7 @@ def batches(
     *,
     drop_last: bool = False,
     first: int = 0,
+    team: Team = ALONE,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """One pass over a dataset in batches of images ``(n, C, H, W)`` and labels ``(n,)``.
 
@@ -189,12 +191,14 @@ def batches(
         generator: shuffles; without it the order is the dataset's.
         drop_last: leave an incomplete last batch out, unless it is the only one.
         first: batches at the beginning that are left out, in the same order.
+        team: processes that share out each batch; this one's images are given.
     """
     count = size_of(dataset)
     order = torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
     stop = count - count % batch_size if drop_last and count >= batch_size else count
     for start in range(first * batch_size, stop, batch_size):
-        yield fetch(dataset, order[start : min(start + batch_size, stop)])
+        batch = order[start : min(start + batch_size, stop)]
+        yield fetch(dataset, batch[team.rank :: team.size])
 
 
 def written(shape: Sequence[int]) -> str:
