@@ -8,7 +8,8 @@
     │   ├── ArtifactError                a model file no runtime can load: truncated, foreign
     │   ├── StoreError                   a database that is not ours, or of a newer schema
     │   ├── DatasetError                 training data that cannot be trained on
-    │   └── DivergedError                training whose loss is no longer a number
+    │   ├── DivergedError                training whose loss is no longer a number
+    │   └── OutOfMemoryError             a training step that does not fit in memory
     ├── MissingError                3    something needed is not there yet
     │   ├── MissingEntryError            an operation that is not in the latency table
     │   ├── MissingTableError            no latency table of this target
@@ -94,6 +95,10 @@ class DatasetError(InputError):
 
 class DivergedError(InputError):
     """Training whose loss is no longer a number: the settings are too bold for the network."""
+
+
+class OutOfMemoryError(InputError):
+    """A training step that does not fit in the memory of the device that trains."""
 
 
 class MissingError(LutierError):

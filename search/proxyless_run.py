@@ -21,6 +21,7 @@ from search.augment import augmented
 from search.data import DataSource, batches, size_of
 from search.expected_latency import Limit
 from search.interrupts import Interrupts
+from search.memory import within_memory
 from search.precision import Precision
 from search.proxyless_config import ProxylessConfig
 from search.supernet import Supernet
@@ -179,6 +180,7 @@ class ProxylessRun:
 
         Raises:
             DivergedError: a loss or gradient that is not finite.
+            OutOfMemoryError: a batch does not fit in the device's memory.
         """
         config = self.config
         validation = self._validation()
@@ -194,7 +196,7 @@ class ProxylessRun:
             if self._items_state is not None:
                 torch.set_rng_state(self._items_state)
             for inputs, labels in pass_:
-                self._train_step(inputs, labels, validation)
+                self._train_batch(inputs, labels, validation)
                 self._items_state = torch.get_rng_state()
                 if self._must_stop(interrupts):
                     return False
@@ -207,6 +209,21 @@ class ProxylessRun:
         if self.team.size == 1:
             return is_caught
         return bool(self.team.mean(torch.tensor(float(is_caught), device=self.config.device)) > 0)
+
+    def _train_batch(
+        self, inputs: Tensor, labels: Tensor, validation: Iterator[tuple[Tensor, Tensor]]
+    ) -> None:
+        def attempt(count: int) -> None:
+            fewer = ((images[:count], classes[:count]) for images, classes in validation)
+            self._train_step(inputs[:count], labels[:count], fewer)
+
+        within_memory(
+            lambda: self._train_step(inputs, labels, validation),
+            len(labels),
+            self.config.device,
+            # The others would wait for this process.
+            attempt if self.team.size == 1 else None,
+        )
 
     def _train_step(
         self, inputs: Tensor, labels: Tensor, validation: Iterator[tuple[Tensor, Tensor]]

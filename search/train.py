@@ -22,6 +22,7 @@ from search.averaging import WeightAverage
 from search.checkpoint import Fingerprint, fingerprint_of, load_checkpoint, save_checkpoint
 from search.data import DataSource, batches, check_data, check_outputs, fetch, size_of
 from search.interrupts import Interrupts
+from search.memory import within_memory
 from search.modes import evaluating
 from search.precision import Precision
 from search.spaces.base import SearchSpace
@@ -131,6 +132,7 @@ def train(
         DatasetError: data this network cannot be trained on, before the first step.
         InputError: a checkpoint of another training; a device that is not there.
         DivergedError: a loss or weight that is not finite; the checkpoint stays as it was before.
+        OutOfMemoryError: a batch does not fit in the device's memory; says how much does.
     """
     check_data(data, data.input_shape, data.classes)
     check_device(config.device)
@@ -207,7 +209,7 @@ class _Run:
             for inputs, labels in batches(
                 self.data.train, config.batch_size, self.order, drop_last=True, first=self.step
             ):
-                self._train_step(inputs, labels)
+                self._train_batch(inputs, labels)
                 self.seconds = time.monotonic() - start
                 if interrupts.caught is not None:
                     self.save()
@@ -230,6 +232,14 @@ class _Run:
     @property
     def _epoch(self) -> str:
         return f"epoch {len(self.history) + 1}"
+
+    def _train_batch(self, inputs: Tensor, labels: Tensor) -> None:
+        within_memory(
+            lambda: self._train_step(inputs, labels),
+            len(labels),
+            self.config.device,
+            lambda count: self._train_step(inputs[:count], labels[:count]),
+        )
 
     def _train_step(self, inputs: Tensor, labels: Tensor) -> None:
         config = self.config
