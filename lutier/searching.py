@@ -99,7 +99,7 @@ class Bench:
 
     Raises:
         MissingError: no table, no model, or an op that neither can price.
-        BudgetError: not even the fastest network is within the budget.
+        BudgetError: not even the fastest network is within the budget, or all are by far.
         UntrustworthyError: a confidence that too few measured networks tell of.
         DatasetError: data that the space cannot be trained on.
         InputError: networks cannot be trained on the device that was asked for.
@@ -127,6 +127,7 @@ class Bench:
         self.matrix = LatencyMatrix.from_model(self.space, self.model.near(self.asked_ms))
         self.regressed = [op.key for op in self.space.all_ops() if op not in self.table]
         self.matrix.check_budget(self.asked_ms)
+        self.matrix.check_scale(self.asked_ms)
         self.data = data or open_data(request.data, self.space.input_shape, request.seed)
         check_data(self.data, self.space.input_shape, self.space.classes)
         self.protocol = settings.protocol(request.target)

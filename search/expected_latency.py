@@ -29,6 +29,9 @@ from search.spaces.base import ChainSpace, Choices
 
 IntArray = npt.NDArray[np.int64]
 
+FAR = 10.0
+"""How many times the slowest network's latency a budget is that cannot be meant."""
+
 
 @dataclass(frozen=True)
 class LatencyMatrix:
@@ -174,10 +177,35 @@ class LatencyMatrix:
         if fastest_ms > budget_ms:
             raise BudgetError(
                 f"no network of {self.space.name} meets {budget_ms:.6g} ms",
-                f"the fastest is {fastest.id}, predicted at {format_ms(fastest_ms)}",
-                f"a budget of at least {_rounded_up(fastest_ms):.6g}ms",
+                f"the fastest is {fastest.id}, predicted at {format_ms(fastest_ms)}, and the"
+                f" slowest takes {format_ms(self.slowest()[1])}",
+                f"a budget of at least {_rounded_up(fastest_ms):.6g}ms"
+                + self._in_another_unit(budget_ms),
             )
         return budget_ms
+
+    def check_scale(self, budget_ms: float) -> None:
+        """Refuse a budget that is so far above all networks that its unit must be a mistake.
+
+        Raises:
+            BudgetError: it is :data:`FAR` times the slowest network's predicted latency or more.
+        """
+        fastest_ms, slowest_ms = self.fastest()[1], self.slowest()[1]
+        if budget_ms >= FAR * slowest_ms > 0:
+            raise BudgetError(
+                f"{format_ms(budget_ms)} is far above what {self.space.name} can take",
+                f"its networks are predicted at {format_ms(fastest_ms)} to {format_ms(slowest_ms)}",
+                f"a budget of {_rounded_up(slowest_ms):.6g}ms, where all are within"
+                + self._in_another_unit(budget_ms),
+            )
+
+    def _in_another_unit(self, budget_ms: float) -> str:
+        """The same number with another prefix of the second, where networks take that long."""
+        for factor in (1e-6, 1e-3, 1e3, 1e6):
+            meant_ms = budget_ms * factor
+            if self.fastest()[1] <= meant_ms <= self.slowest()[1]:
+                return f"; {meant_ms:.6g}ms, if another unit was meant"
+        return ""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from devices.errors import BudgetError, InputError, MissingEntryError
 from profiler.ops import OpSpec
 from search.architecture import Architecture
+from search.budget import format_ms
 from search.expected_latency import LatencyMatrix
 from search.spaces.base import ChainSpace
 from search.spaces.mobile import mobile, mobile_tiny
@@ -215,3 +216,21 @@ def test_a_budget_below_the_fastest_network_names_it() -> None:
 def test_a_budget_that_is_not_a_number_is_refused() -> None:
     with pytest.raises(InputError, match="not a number"):
         random_matrix(TINY, 0).check_budget(math.nan)
+
+
+def test_a_budget_in_the_wrong_unit_is_told_the_range() -> None:
+    matrix = random_matrix(TINY, 0)
+    fastest_ms, slowest_ms = matrix.fastest()[1], matrix.slowest()[1]
+    middle_ms = (fastest_ms + slowest_ms) / 2
+    for budget_ms in (fastest_ms, slowest_ms, 9.9 * slowest_ms):
+        matrix.check_scale(budget_ms)
+    with pytest.raises(BudgetError) as told:
+        matrix.check_scale(1000 * middle_ms)
+    line = str(told.value)
+    assert f"predicted at {format_ms(fastest_ms)} to {format_ms(slowest_ms)}" in line
+    assert f"{middle_ms:.6g}ms, if another unit was meant" in line
+    with pytest.raises(BudgetError, match=f"{middle_ms:.6g}ms, if another unit was meant"):
+        matrix.check_budget(middle_ms / 1000)
+    with pytest.raises(BudgetError, match="is far above what") as told:
+        matrix.check_scale(30 * slowest_ms)
+    assert "another unit" not in str(told.value)
