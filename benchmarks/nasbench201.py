@@ -14,36 +14,25 @@ Linear regions are counted in networks of one channel and one cell, as in TE-NAS
 from __future__ import annotations
 
 import argparse
-import json
-import multiprocessing
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
+from _nasbench201_scores import Floats, Row, Setting, appending, read_rows, scored, values_of
 from _reporting import finish, header
 from scipy.stats import kendalltau, spearmanr
 
 from devices.errors import InputError, LutierError, MissingExtraError
-from search.data import fetch, open_data, size_of
 from search.proxies.az_nas import PARTS
-from search.proxies.context import ScoreContext
 from search.proxies.ranking import rank_product, rank_sum
-from search.proxies.registry import open_proxy, proxy_names, score
-from search.spaces.nasbench201 import NasBench201, nasbench201
+from search.proxies.registry import proxy_names
 from search.tables.nasbench201 import DATA_SETS, AccuracyTable, load_accuracies
-from search.train import build_network
 
-FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
-RESOLUTION = 32
 QUICK = 12
-ONE_CHANNEL = ("linear_regions",)
-"""Proxies of networks of one channel and one cell."""
 
 PUBLISHED: dict[str, tuple[float, float, float]] = {
     "parameters": (0.75, 0.73, 0.69),
@@ -70,9 +59,6 @@ COMBINATIONS = {
     "the same + synflow": (rank_sum, ("naswot", "jacob_cov", "flops", "synflow")),
 }
 
-Floats = npt.NDArray[np.float64]
-Row = dict[str, Any]
-
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -83,6 +69,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--data", help="digits, or fashion-mnist:DIR (the default where it is)")
     parser.add_argument("--proxies", default=",".join(proxy_names()), metavar="NAME,NAME")
+    parser.add_argument("--device", default="cpu", help="of torch: cpu or cuda")
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
     parser.add_argument("--results", type=Path, metavar="FILE", help="keeps scores as they come")
     parser.add_argument("--seed", type=int, default=0)
@@ -94,8 +81,7 @@ def main() -> int:
     document = header("nasbench201", seed=arguments.seed)
     try:
         tables = [load_accuracies(name) for name in DATA_SETS]
-        names = tuple(open_proxy(name).name for name in arguments.proxies.split(","))
-        result = run_scores(Setting.of(arguments, names), arguments, tables)
+        result = run_scores(Setting.of(arguments), arguments, tables)
     except MissingExtraError as error:
         print(f"SKIPPED: {error}")
         finish({**document, "skipped": str(error), "results": []}, arguments.json)
@@ -108,88 +94,6 @@ def main() -> int:
         return 130
     finish({**document, "results": result}, arguments.json)
     return 0
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What scores depend on: kept with them, so that a file is not continued with others."""
-
-    channels: int
-    cells: int
-    batch: int
-    data: str
-    seed: int
-    proxies: tuple[str, ...]
-
-    @classmethod
-    def of(cls, arguments: argparse.Namespace, names: tuple[str, ...]) -> Setting:
-        there = f"fashion-mnist:{FASHION_MNIST}" if FASHION_MNIST.is_dir() else "digits"
-        data = arguments.data or there
-        return cls(
-            arguments.channels, arguments.cells, arguments.batch, data, arguments.seed, names
-        )
-
-    @property
-    def space(self) -> NasBench201:
-        return nasbench201(self.channels, self.cells, resolution=RESOLUTION)
-
-
-class Scorer:
-    """Scores architectures in one process."""
-
-    def __init__(self, setting: Setting) -> None:
-        torch.set_num_threads(1)
-        self.setting = setting
-        source = open_data(setting.data, (3, RESOLUTION, RESOLUTION), setting.seed)
-        generator = torch.Generator().manual_seed(setting.seed)
-        order = torch.randperm(size_of(source.train), generator=generator)
-        self.inputs, self.targets = fetch(source.train, order[: setting.batch])
-        self.narrow = [name for name in setting.proxies if name in ONE_CHANNEL]
-        self.wide = [name for name in setting.proxies if name not in ONE_CHANNEL]
-
-    def __call__(self, code: str) -> Row:
-        setting, start = self.setting, time.perf_counter()
-        found, shared = {}, {}
-        for space, names in (
-            (setting.space, self.wide),
-            (nasbench201(1, 1, resolution=RESOLUTION), self.narrow),
-        ):
-            if names:
-                architecture = space.architecture([int(digit) for digit in code])
-                model = build_network(space, architecture, setting.seed)
-                context = ScoreContext(model, self.inputs, self.targets, setting.seed, code)
-                found |= score(context, names)
-                shared |= context.shared_seconds
-        return {
-            "code": code,
-            "values": {name: one.value for name, one in found.items()},
-            "failures": {name: one.failure for name, one in found.items() if one.failure},
-            "seconds": {name: one.seconds for name, one in found.items()},
-            "shared_seconds": shared,
-            "wall_seconds": time.perf_counter() - start,
-        }
-
-
-_SCORER: list[Scorer] = []
-"""That of a worker process."""
-
-
-def start_worker(setting: Setting) -> None:
-    _SCORER.append(Scorer(setting))
-
-
-def score_in_worker(code: str) -> Row:
-    return _SCORER[0](code)
-
-
-def scored(setting: Setting, codes: Sequence[str], workers: int) -> Iterator[Row]:
-    """Rows of networks as they come, in any order."""
-    if workers <= 1 or len(codes) < 2:
-        yield from map(Scorer(setting), codes)
-        return
-    method = multiprocessing.get_context("spawn")
-    with method.Pool(min(workers, len(codes)), start_worker, (setting,)) as pool:
-        yield from pool.imap_unordered(score_in_worker, codes, chunksize=4)
 
 
 def run_scores(
@@ -246,66 +150,6 @@ def run_scores(
         "figures": figures,
         "failures": {name: texts for name, texts in failures.items() if texts},
     }
-
-
-def read_rows(path: Path | None, setting: Setting) -> dict[str, Row]:
-    """Rows of a file by code; the last line may be cut.
-
-    Raises:
-        InputError: a file of other settings, or none of ours.
-    """
-    if path is None or not path.exists():
-        return {}
-    text, ours = path.read_text(), json.dumps(asdict(setting))
-    if ours.startswith(text):
-        # Nothing, or a first line that was cut while it was written.
-        path.write_text("")
-        return {}
-    head, *lines = text.split("\n")
-    try:
-        stored = json.loads(head)
-    except ValueError:
-        stored = None
-    if stored != json.loads(ours):
-        raise InputError(
-            f"{path} holds scores of other settings", head[:200], "another file, or the same flags"
-        )
-    # What follows the last line end was cut while it was written.
-    found = [json.loads(line) for line in lines[:-1]]
-    path.write_text("\n".join([head, *lines[:-1], ""]))
-    return {row["code"]: row for row in found}
-
-
-class appending:  # noqa: N801  # reads as what it does
-    """Writes rows to a file as they come, or nowhere."""
-
-    def __init__(self, path: Path | None, setting: Setting) -> None:
-        self.path, self.setting = path, setting
-        self.file: TextIO | None = None
-
-    def __enter__(self) -> appending:
-        if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = self.path.open("a")
-            if not self.file.tell():
-                self(asdict(self.setting))
-        return self
-
-    def __call__(self, row: Row) -> None:
-        if self.file is not None:
-            self.file.write(json.dumps(row) + "\n")
-            self.file.flush()
-
-    def __exit__(self, *_: object) -> None:
-        if self.file is not None:
-            self.file.close()
-
-
-def values_of(rows: Iterable[Row], name: str) -> Floats:
-    """Figures of a proxy, larger is better, NaN where it failed; shape ``(networks,)``."""
-    better = open_proxy(name).better
-    values = [row["values"][name] for row in rows]
-    return np.array([np.nan if value is None else better(value) for value in values])
 
 
 def figure(name: str, values: Floats, accuracy: Sequence[Floats]) -> dict[str, Any]:

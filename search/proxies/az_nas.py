@@ -2,9 +2,10 @@
 
 Source: Lee and Ham, "AZ-NAS: Assembling Zero-Cost Proxies for Network Architecture Search", CVPR
 2024. The parts of a network are its blocks: here the parts of an ``nn.Sequential`` that put out
-``(n, C, H, W)``. The fourth view, complexity, is ``flops``; :data:`PARTS` with
-:func:`search.proxies.ranking.rank_product` are the score. The authors draw weights by
-Kaiming's rule and take noise for images; here they are the network's own and the batch.
+``(n, C, H, W)`` and are not batch norm and rectifiers alone. The fourth view, complexity, is
+``flops``; :data:`PARTS` with :func:`search.proxies.ranking.rank_product` are the score. The authors
+draw weights by Kaiming's rule and take noise for images; here they are the network's own and the
+batch.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ class Trace:
         convolutions: output of each convolution in order of execution, ``(n, C, H, W)``.
         patterns: for each rectifier in order of execution, where its output is above 0, shape
             ``(n, units)``.
-        blocks: outputs of the network's parts in order, ``(n, C, H, W)`` each; of none where the
-            network is no ``nn.Sequential``.
+        blocks: outputs of the network's parts in order, ``(n, C, H, W)`` each, but for parts of
+            batch norm and rectifiers alone; of none where the network is no ``nn.Sequential``.
     """
 
     inputs: Tensor
@@ -150,6 +150,28 @@ class ScoreContext:
         return by_inputs, tuple(by_weights)
 
     @cached_property
+    def half_gradients(self) -> tuple[Tensor, ...]:
+        """Gradients of the mean cross-entropy of each half of the batch, each half on its own.
+
+        Returns:
+            Of each weight of :attr:`weights`, shape ``(2, numbers)``.
+
+        Raises:
+            InputError: fewer than four images, no gradient that reaches a weight, or one that is
+                not finite.
+        """
+        if len(self.inputs) < 4:
+            raise self.fail("its batch has fewer than four images: no two halves to compare")
+        with self._shared("halves"):
+            of_half = []
+            for inputs, targets in zip(self.inputs.chunk(2), self.targets.chunk(2), strict=True):
+                loss = self.loss_of(self.forward(inputs), targets)
+                of_half.append(self.checked(self.gradients(loss, self.weights)))
+            return tuple(
+                torch.stack([g.flatten() for g in layer]) for layer in zip(*of_half, strict=True)
+            )
+
+    @cached_property
     def kernel(self) -> dict[str, float]:
         """Shares of the parameters in the gradient kernel, batch norm frozen."""
         with self._shared("gradient kernel"):
@@ -178,7 +200,7 @@ class ScoreContext:
             if isinstance(module, nn.Conv2d):
                 hooks.append((module, keep_convolution))
         if isinstance(self.model, nn.Sequential):
-            hooks += [(part, keep_block) for part in self.model]
+            hooks += [(part, keep_block) for part in self.model if _is_block(part)]
         leaf = inputs.detach().clone().requires_grad_()
         handles = [module.register_forward_hook(hook) for module, hook in hooks]
         try:
@@ -251,6 +273,12 @@ class ScoreContext:
         start = time.perf_counter()
         yield
         self.shared_seconds[name] = time.perf_counter() - start
+
+
+def _is_block(part: nn.Module) -> bool:
+    """Whether a part does more than norm and rectify what the one before it gave."""
+    leaves = [module for module in part.modules() if not list(module.children())]
+    return not all(isinstance(leaf, (nn.BatchNorm2d, *_RECTIFIERS)) for leaf in leaves)
 
 
 class _Norms(BatchNormMode):

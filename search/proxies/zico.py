@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from search.proxies.base import proxy
 from search.proxies.context import ScoreContext
 
-_BATCHES = 2
 _SOURCE = "Li et al., ZiCo, ICLR 2023"
 
 
@@ -23,7 +21,7 @@ def zico(context: ScoreContext) -> float:
     Raises:
         InputError: no gradient reaches a weight, one that is not finite, or fewer than four images.
     """
-    sizes = tuple(gradients.abs() for gradients in _halves(context))
+    sizes = tuple(gradients.abs() for gradients in context.half_gradients)
     return _sum_of_layers(context, sizes, sizes)
 
 
@@ -36,20 +34,8 @@ def zico_signed(context: ScoreContext) -> float:
     Raises:
         InputError: as of ``zico``.
     """
-    halves = _halves(context)
+    halves = context.half_gradients
     return _sum_of_layers(context, tuple(g.abs() for g in halves), halves)
-
-
-def _halves(context: ScoreContext) -> tuple[Tensor, ...]:
-    """Gradients of each layer by half, ``(2, weights)`` each."""
-    if len(context.inputs) < 2 * _BATCHES:
-        raise context.fail(f"ZiCo needs at least {2 * _BATCHES} images")
-    of_half = []
-    parts = zip(context.inputs.chunk(_BATCHES), context.targets.chunk(_BATCHES), strict=True)
-    for inputs, targets in parts:
-        loss = context.loss_of(context.forward(inputs), targets)
-        of_half.append(context.checked(context.gradients(loss, context.weights)))
-    return tuple(torch.stack([g.flatten() for g in layer]) for layer in zip(*of_half, strict=True))
 
 
 def _sum_of_layers(

@@ -84,6 +84,12 @@ def test_constant_features_are_a_failure() -> None:
             proxy(context(model))
 
 
+def test_batch_norm_and_rectifiers_alone_are_no_block() -> None:
+    whole = blocks()
+    model = nn.Sequential(whole[0], nn.Sequential(nn.BatchNorm2d(3), nn.ReLU()), *whole[1:])
+    assert len(context(model.double()).trace.blocks) == len(context(blocks()).trace.blocks)
+
+
 def test_blocks_are_needed() -> None:
     class Whole(nn.Module):
         def __init__(self) -> None:

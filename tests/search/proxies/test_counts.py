@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from tiny_scores import context, network
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from devices.errors import InputError
 from search.proxies.counts import flops, parameters
@@ -39,3 +41,19 @@ def test_a_network_of_nothing_has_neither() -> None:
     for proxy in (parameters, flops):
         with pytest.raises(InputError, match="no score"):
             proxy(context(nn.Flatten()))
+
+
+def test_flops_are_those_of_the_counter_of_torch() -> None:
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inside = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.inside(x.flatten(2).transpose(1, 2)).mean(1)
+
+    model = nn.Sequential(nn.Conv2d(2, 4, 3, groups=2), nn.GELU(), Attention()).double()
+    found = context(model)
+    with FlopCounterMode(display=False) as counter, torch.enable_grad():
+        found.forward(found.inputs)
+    assert flops(found) == counter.get_total_flops() / len(found.inputs)

@@ -51,5 +51,5 @@ def test_gradients_that_do_not_vary_have_none() -> None:
 def test_a_dead_network_and_a_batch_too_small() -> None:
     with pytest.raises(InputError, match="no gradient reaches"):
         zico(context(dead()))
-    with pytest.raises(InputError, match="at least 4 images"):
+    with pytest.raises(InputError, match="fewer than four images"):
         zico(context(samples=3))
