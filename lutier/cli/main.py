@@ -17,6 +17,7 @@ from lutier.cli.fit import fit
 from lutier.cli.plot import plot
 from lutier.cli.predict import predict
 from lutier.cli.profiling import profile
+from lutier.cli.report import report
 from lutier.cli.search import search
 from lutier.cli.spaces import spaces
 from lutier.cli.table import table
@@ -57,6 +58,7 @@ for _command in (
     search,
     verify,
     export,
+    report,
     plot,
     demo,
 ):

@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
-from devices.errors import InputError, MissingModelError, MissingTableError
+from devices.errors import InputError, MissingError
 from devices.target import Target
 from latency_models.metadata import ModelMetadata
 from latency_models.network import SumModel
@@ -111,9 +112,14 @@ def _wanted(runs: Sequence[Run]) -> Iterator[_Wanted]:
 
 def _beside(settings: Settings, runs: Sequence[Run], folders: Sequence[Path]) -> list[Settings]:
     places = [*folders, *(place for run in runs for place in (run.folder, run.folder.parent))]
-    files = dict.fromkeys((place / STORE_FILE).resolve() for place in places)
+    files: dict[Path, Path] = {}
+    for place in places:
+        # As it was typed: who reads a page need not know where somebody's home is.
+        files.setdefault((place / STORE_FILE).resolve(), place / STORE_FILE)
     return [
-        settings.model_copy(update={"db": f"sqlite:///{file}"}) for file in files if file.is_file()
+        settings.model_copy(update={"db": f"sqlite:///{file}"})
+        for file in files.values()
+        if file.is_file()
     ]
 
 
@@ -121,8 +127,9 @@ def _is_there(settings: Settings) -> bool:
     """Whether there is a database; looking for one must not make one."""
     try:
         url = make_url(settings.db_url)
-    except ValueError as error:
-        raise InputError(f"{settings.shown_db!r} is no database", str(error)[:200]) from error
+    except ArgumentError:
+        # Opening it says what is wrong.
+        return True
     return url.get_backend_name() != "sqlite" or Path(url.database or "").is_file()
 
 
@@ -182,7 +189,7 @@ def _known(settings: Settings, table: LatencyTable, wanted: _Wanted) -> Evidence
     for space in wanted.spaces:
         try:
             models[space] = find_model(settings, table, target, space)
-        except (MissingModelError, MissingTableError) as error:
+        except (MissingError, InputError) as error:
             notes.append(f"Predictions for networks that were held out are not shown: {error}.")
             continue
         if models[space][1].table_digest != table.digest:

@@ -87,7 +87,7 @@ class Front(Drawn):
 
     @property
     def accuracy_range(self) -> tuple[float, float]:
-        """From what to what accuracy to draw; never so little that noise looks like a difference."""
+        """From what to what accuracy to draw; not so little that noise looks like a difference."""
         values = [point.accuracy for point in self.points]
         middle = (min(values) + max(values)) / 2
         half = max(0.6 * (max(values) - min(values)), _LEAST_SPAN / 2)

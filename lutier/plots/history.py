@@ -33,6 +33,10 @@ class Preference:
     probabilities: tuple[float, ...]
     chosen: int
 
+    def probability(self, label: str) -> float | None:
+        """Of the candidate with this label; ``None`` where the block has none such."""
+        return dict(zip(self.labels, self.probabilities, strict=True)).get(label)
+
 
 @dataclass(frozen=True)
 class History(Drawn):
@@ -72,6 +76,11 @@ class History(Drawn):
         if self.train_loss:
             losses["the network found"] = self.train_loss
         return losses
+
+    @property
+    def candidate_labels(self) -> tuple[str, ...]:
+        """Labels of the candidates of all blocks, each once."""
+        return tuple(dict.fromkeys(name for each in self.preferences for name in each.labels))
 
     def figure(self) -> Figure:
         """Losses, expected latency and entropy by epoch; of other methods the training losses."""

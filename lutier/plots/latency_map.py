@@ -137,10 +137,11 @@ class TableMaps(Drawn):
     def figure(self) -> Figure:
         """All maps, one below the other."""
         heights = [_height(each) for each in self.maps]
+        rows = [len(each.rows) for each in self.maps]
         widest = max((len(each.columns) for each in self.maps), default=1)
         figure = new_figure(_width(widest), sum(heights) or 1.0)
         if self.maps:
-            grid = figure.subplots(len(self.maps), 1, squeeze=False, height_ratios=heights)
+            grid = figure.subplots(len(self.maps), 1, squeeze=False, height_ratios=rows)
             for each, axes in zip(self.maps, grid[:, 0], strict=True):
                 draw_map(each, axes, widest)
         return figure
