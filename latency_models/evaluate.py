@@ -51,6 +51,12 @@ class Evaluation:
             for name, value in asdict(self).items()
         }
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from profiler.notebook import shown_html
+
+        return shown_html(self)
+
     def __rich__(self) -> Table:
         """One row a figure."""
         from rich.table import Table

@@ -73,6 +73,12 @@ class SearchResult(BaseModel):
         """Whether the measured median is within the budget."""
         return self.measured_ms <= self.budget_ms
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the figures, and the network block by block."""
+        from lutier.plots.notebook import result_html
+
+        return result_html(self)
+
     def load_space(self) -> ChainSpace:
         """The space the network is of."""
         return open_space(self.space)

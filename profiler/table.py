@@ -343,6 +343,12 @@ class LatencyTable:
             "rows": rows,
         }
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from profiler.notebook import shown_html
+
+        return shown_html(self)
+
     def __rich__(self) -> Table:
         """Ops by kind: how many, and from what to what latency."""
         from rich.table import Table

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from markupsafe import Markup
 
 from lutier.plots.blocks import Block, Breakdown
 from lutier.plots.palette import kernel_color, light
-from search.budget import format_ms
+from lutier.plots.wording import latency_text, shape_text
 
 _WIDTH, _HEIGHT = 72, 60
 _LEAST = 3.0
@@ -61,11 +60,6 @@ def _color(name: str) -> str:
     return f"var(--{name}, {light(name)})"
 
 
-def shape_text(shape: Sequence[int]) -> str:
-    """``16x32x32``."""
-    return "x".join(map(str, shape))
-
-
 def chain_html(breakdown: Breakdown) -> Markup:
     """A network as a list of drawn blocks, which wraps where there is no room.
 
@@ -75,22 +69,14 @@ def chain_html(breakdown: Breakdown) -> Markup:
     items = Markup("").join(
         Markup(
             '<li style="display:inline-block;width:76px;margin:0 0 8px;font-size:11px;'
-            'line-height:1.3;text-align:center">{glyph}<br><b>{label}</b><br>{shape}<br>{ms}</li>'
+            'line-height:1.3;text-align:center;vertical-align:top">{glyph}<br><b>{label}</b>'
+            "<br>{shape}<br>{ms}</li>"
         ).format(
             glyph=glyph(block, widest),
             label=block.label,
             shape=shape_text(block.output_shape),
-            ms=latency_text(block),
+            ms=latency_text(block) if breakdown.target else "",
         )
         for block in breakdown.blocks
     )
     return Markup('<ol style="list-style:none;margin:0;padding:0">{}</ol>').format(items)
-
-
-def latency_text(block: Block) -> str:
-    """What a block takes, for a person; a tilde where a regressor says so."""
-    if block.latency_ms is None or block.source == "not known":
-        return "not known"
-    if block.source == "free":
-        return "free"
-    return ("~" if block.source == "regressed" else "") + format_ms(block.latency_ms)

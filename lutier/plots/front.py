@@ -185,7 +185,7 @@ def draw_front(front: Front, axes: Axes) -> None:
         drawstyle="steps-post",
         color=light("muted"),
         linewidth=1.2,
-        label="front",
+        label="front" if len(best) > 1 else None,
         zorder=1,
     )
     for name, color in zip(front.runs, _cycled(len(front.runs)), strict=True):

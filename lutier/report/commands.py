@@ -178,13 +178,15 @@ def _flags(
             place, values = ("config", config)
         if field not in values:
             continue
-        said[place].add(field)
         value, flag = values[field], parameter.opts[-1] if parameter.opts else ""
-        if field in usual[place] and value == usual[place][field]:
+        is_usual = field in usual[place] and _same(value, usual[place][field])
+        if is_usual or isinstance(value, str | int | float):
+            said[place].add(field)
+        if is_usual or value is False:
             continue
         if value is True:
             words.append(flag)
-        elif isinstance(value, str | int | float) and value is not False:
+        elif isinstance(value, str | int | float):
             words += [flag, str(value)]
     unsaid = [
         f"{name}={value}"

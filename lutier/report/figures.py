@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 from lutier.plots.blocks import Breakdown
-from lutier.plots.chain import latency_text, shape_text
 from lutier.plots.front import SERIES, Front, FrontPoint
 from lutier.plots.palette import kernel_color, light
 from lutier.plots.predictions import GROUP_COLORS, GROUPS, Prediction, Predictions
+from lutier.plots.wording import interval_text, latency_text, shape_text, verdict
 from lutier.report.csv_files import csv_file
 from lutier.report.plot import (
     EMPTY_HOVER,
@@ -29,18 +28,6 @@ Anchor = Callable[[str, str], str | None]
 _OPENS = "click: to the network"
 _POINT = ("run", "method", "role", "architecture", "accuracy", "validation_accuracy", "measured_ms")
 _POINT_MORE = ("low_ms", "high_ms", "predicted_ms", "budget_ms", "on_front")
-
-
-def interval_text(low_ms: float | None, high_ms: float | None) -> str:
-    """An interval for a person; empty where it is not known."""
-    if low_ms is None or high_ms is None:
-        return ""
-    unit, scale = ("ms", 1.0) if high_ms >= 0.1 else ("us", 1e3)
-    low, high = scale * low_ms, scale * high_ms
-    # As many digits as show how far the ends are apart, and no more.
-    width = max(high - low, 1e-6 * high)
-    digits = min(max(math.ceil(-math.log10(width)) + 1, 1), 6)
-    return f"[{low:.{digits}f}, {high:.{digits}f}] {unit}"
 
 
 def front_plot(front: Front, number: int, anchor: Anchor) -> Plot:
@@ -169,11 +156,6 @@ def _front_text(point: FrontPoint, target: str, anchor: Anchor) -> str:
         f"budget {format_ms(point.budget_ms)}: {verdict(point.is_within_budget)}",
         _OPENS if known else "",
     )
-
-
-def verdict(is_within: bool) -> str:
-    """Whether a network is within its budget, in words."""
-    return "within the budget" if is_within else "over the budget"
 
 
 def _front_summary(front: Front) -> str:

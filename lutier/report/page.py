@@ -12,7 +12,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lutier import __version__
-from lutier.plots.chain import latency_text, shape_text
 from lutier.plots.evidence import Evidence
 from lutier.plots.front import fronts
 from lutier.plots.history import histories
@@ -20,10 +19,11 @@ from lutier.plots.latency_map import table_maps
 from lutier.plots.palette import COLORS, DARK, HEAT, HEAT_TEXT, LIGHT
 from lutier.plots.predictions import predictions
 from lutier.plots.runs import Run
+from lutier.plots.wording import interval_text, latency_text, shape_text, verdict
 from lutier.report.cards import cards
 from lutier.report.commands import commands
 from lutier.report.conditions import conditions
-from lutier.report.figures import front_plot, interval_text, prediction_plots, verdict
+from lutier.report.figures import front_plot, prediction_plots
 from lutier.report.history_figures import history_plots
 from lutier.report.plot import Plot, plotly_script
 from lutier.report.table_section import TableSection, rules, table_sections
