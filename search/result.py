@@ -13,7 +13,7 @@ from devices.errors import BudgetError, DivergedError
 from search.architecture import Architecture
 from search.budget import format_ms
 
-Status = Literal["trained", "over budget", "diverged"]
+Status = Literal["trained", "over budget", "dropped", "diverged"]
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,14 @@ class Candidate:
         predicted_ms: by the latency model.
         score: larger is better; ``None`` where nothing was scored or scoring failed.
         failure: why scoring failed; empty where it did not.
+        values: what each proxy said, by its name.
     """
 
     architecture: Architecture
     predicted_ms: float
     score: float | None
     failure: str = ""
+    values: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,15 @@ class Finalist:
         architecture: which one.
         predicted_ms: by the latency model.
         score: that it was taken for.
-        status: ``trained``, ``over budget`` when it was measured, or ``diverged`` in training.
+        status: ``trained``, ``over budget`` when it was measured, ``dropped`` half way by
+            successive halving, or ``diverged`` in training.
         measured_ms: median on the device; ``None`` where no device was asked.
         upper_ms: upper end of that median's confidence interval.
-        validation_accuracy: after training.
+        validation_accuracy: after training, or when it was dropped.
         test_accuracy: after training; nothing was chosen by it.
         train_loss: of each epoch.
         failure: why training failed.
+        epochs: that it was trained for.
     """
 
     architecture: Architecture
@@ -60,11 +64,12 @@ class Finalist:
     test_accuracy: float | None = None
     train_loss: tuple[float, ...] = ()
     failure: str = ""
+    epochs: int = 0
 
 
 @dataclass(frozen=True)
 class Funnel:
-    """How many networks each step left.
+    """How many networks each step left, and why the others went.
 
     Attributes:
         space_size: architectures of the space.
@@ -73,6 +78,11 @@ class Funnel:
         scored: with a score; of ``random`` all that were drawn.
         measured: on the device, before training.
         trained: to the end.
+        failed: how many could not be scored, by reason.
+        too_slow: over the budget when they were measured.
+        dropped: half way, by successive halving.
+        diverged: in training.
+        is_counted: whether ``admissible`` is exact.
     """
 
     space_size: int
@@ -81,6 +91,41 @@ class Funnel:
     scored: int
     measured: int
     trained: int
+    failed: Mapping[str, int] = field(default_factory=dict)
+    too_slow: int = 0
+    dropped: int = 0
+    diverged: int = 0
+    is_counted: bool = True
+
+    def steps(self) -> list[tuple[str, int, str]]:
+        """What each step is, how many it left, and what became of the others."""
+        gone = self.space_size - self.admissible
+        drawn = "" if self.pool == self.admissible else f"{self.admissible - self.pool:,} not drawn"
+        failed = [f"{count:,} failed: {why}" for why, count in self.failed.items()]
+        taken = self.trained + self.dropped + self.diverged
+        steps = [
+            ("architectures of the space", self.space_size, ""),
+            (
+                "different networks within the budget" + ("" if self.is_counted else ", at least"),
+                self.admissible,
+                f"{gone:,} over the budget, or the same network" if gone else "",
+            ),
+            ("in the pool", self.pool, drawn),
+            ("scored", self.scored, "; ".join(failed)),
+            ("best by score", taken + self.too_slow, ""),
+        ]
+        if self.measured:
+            slow = f"{self.too_slow:,} over the budget when measured" if self.too_slow else ""
+            steps.append(("measured within the budget", taken, slow))
+        lost = [
+            f"{count:,} {how}"
+            for count, how in (
+                (self.dropped, "dropped half way"),
+                (self.diverged, "diverged"),
+            )
+            if count
+        ]
+        return [*steps, ("trained to the end", self.trained, "; ".join(lost))]
 
 
 @dataclass(frozen=True)

@@ -2,54 +2,35 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import pickle
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from striped_images import stripes
-from torch import nn
+from small_search import matrix, small, source
 
 from devices.errors import (
     BudgetError,
+    DatasetError,
     DivergedError,
     InputError,
     MeasurementError,
     UnknownNameError,
 )
-from profiler.ops import OpSpec
 from search.architecture import Architecture
-from search.data import DataSource, from_dataset
-from search.expected_latency import LatencyMatrix
 from search.knas import KnasConfig, knas_search
+from search.parallel.processes import Processes
+from search.proxies.base import Score
+from search.proxies.context import ScoreContext
 from search.result import KnasResult
-from search.spaces.base import ChainSpace
 from search.train import TrainConfig, build_network, evaluate
 
 CONFIG = KnasConfig(
-    pool_size=8, k=2, proxy_batch_size=8, train=TrainConfig(epochs=2, batch_size=16)
+    pool_size=8, k=2, score="mgm", proxy_batch_size=8, train=TrainConfig(epochs=2, batch_size=16)
 )
 BUDGET_MS = 5.0
-
-
-def small() -> ChainSpace:
-    stem = OpSpec.make("conv", (3, 8, 8), out=4, kernel=3, stride=2)
-    shape = stem.output_shape
-    block = (
-        OpSpec.make("mbconv", shape, out=4, kernel=3, stride=1, expand=3),
-        OpSpec.make("mbconv", shape, out=4, kernel=5, stride=1, expand=3),
-        OpSpec.make("identity", shape),
-    )
-    pool = OpSpec.make("global_avg_pool", shape)
-    return ChainSpace("small", (stem,), (block,) * 3, (pool, OpSpec.make("linear", (4,), out=2)))
-
-
-def matrix() -> LatencyMatrix:
-    return LatencyMatrix(small(), 1.0, ((1.0, 2.0, 0.0),) * 3)
-
-
-def source() -> DataSource:
-    return from_dataset(stripes(64, 0), stripes(16, 2), stripes(32, 1), name="stripes")
 
 
 def search(config: KnasConfig = CONFIG, budget_ms: float = BUDGET_MS, **more: Any) -> KnasResult:
@@ -71,8 +52,23 @@ def test_the_best_by_score_are_trained_and_the_best_by_validation_wins() -> None
 
 
 def test_the_funnel_counts_every_step() -> None:
-    funnel = search(admit=lambda architecture: (1.0, 1.1)).funnel
-    assert dataclasses.astuple(funnel) == (27, 11, 8, 8, 2, 2)
+    slow: list[Architecture] = []
+
+    def admit(architecture: Architecture) -> tuple[float, float]:
+        slow.extend([architecture] if not slow else [])
+        return (6.0, 6.1) if architecture in slow else (1.0, 1.1)
+
+    funnel = search(admit=admit).funnel
+    assert dataclasses.astuple(funnel) == (27, 11, 8, 8, 3, 2, {}, 1, 0, 0, True)
+    assert funnel.steps() == [
+        ("architectures of the space", 27, ""),
+        ("different networks within the budget", 11, "16 over the budget, or the same network"),
+        ("in the pool", 8, "3 not drawn"),
+        ("scored", 8, ""),
+        ("best by score", 3, ""),
+        ("measured within the budget", 2, "1 over the budget when measured"),
+        ("trained to the end", 2, ""),
+    ]
 
 
 def test_the_weights_are_those_that_were_judged() -> None:
@@ -135,36 +131,37 @@ def never(*told: Any) -> None:
 def scored_by(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> None:
     remaining = iter(scores)
 
-    def score(model: nn.Module, *rest: Any) -> float:
+    def score(context: ScoreContext, names: Iterable[str]) -> dict[str, Score]:
         value = next(remaining)
-        if value < 0:
-            raise InputError("cannot be scored", "the gradient is not finite")
-        return value
+        if math.isfinite(value):
+            return {"mgm": Score(value, "", 0.0)}
+        return {"mgm": Score(None, f"it is {value}", 0.0)}
 
-    monkeypatch.setattr("search.knas.mean_gram", score)
+    monkeypatch.setattr("search.scoring.score", score)
 
 
 def test_a_failed_score_is_neither_zero_nor_best(monkeypatch: pytest.MonkeyPatch) -> None:
-    scored_by(monkeypatch, [0.0, -1.0, math.nan, 5.0, math.inf, 1.0, 2.0, 3.0])
+    scored_by(monkeypatch, [0.0, math.nan, math.nan, 5.0, math.inf, 1.0, 2.0, -3.0])
     result = search()
-    assert [c.score for c in result.candidates] == [5.0, 3.0, 2.0, 1.0, 0.0, None, None, None]
-    failures = {candidate.failure for candidate in result.candidates[5:]}
-    assert failures == {
-        "cannot be scored: the gradient is not finite",
-        "the score is nan",
-        "the score is inf",
-    }
+    assert [c.score for c in result.candidates] == [5.0, 2.0, 1.0, 0.0, -3.0, None, None, None]
+    assert result.candidates[-1].failure in ("mgm: it is nan", "mgm: it is inf")
     assert result.funnel.scored == 5
+    assert result.funnel.failed == {"mgm: it is nan": 2, "mgm: it is inf": 1}
+    assert result.funnel.steps()[3] == (
+        "scored",
+        5,
+        "2 failed: mgm: it is nan; 1 failed: mgm: it is inf",
+    )
 
 
 def test_nothing_that_can_be_scored_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    scored_by(monkeypatch, [-1.0] * 8)
-    with pytest.raises(InputError, match="none of 8 networks could be scored: cannot be scored"):
+    scored_by(monkeypatch, [math.nan] * 8)
+    with pytest.raises(InputError, match="none of 8 networks could be scored: mgm: it is nan"):
         search()
 
 
 def test_random_is_the_same_search_with_nothing_scored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.knas.mean_gram", never)
+    monkeypatch.setattr("search.scoring.score", never)
     config = dataclasses.replace(CONFIG, score="random")
     result = search(config)
     assert result == search(config)
@@ -178,9 +175,9 @@ def test_random_is_the_same_search_with_nothing_scored(monkeypatch: pytest.Monke
 
 
 def test_a_finalist_that_diverges_is_a_row_not_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
-    import search.knas
+    import search.fine_stage
 
-    real = search.knas.train
+    real = search.fine_stage.train
     first: list[int] = []
 
     def train(*arguments: Any, **named: Any) -> Any:
@@ -189,7 +186,7 @@ def test_a_finalist_that_diverges_is_a_row_not_a_crash(monkeypatch: pytest.Monke
             raise DivergedError("the loss became nan in epoch 1")
         return real(*arguments, **named)
 
-    monkeypatch.setattr("search.knas.train", train)
+    monkeypatch.setattr("search.fine_stage.train", train)
     result = knas_search(small(), matrix(), source(), BUDGET_MS, CONFIG)
     assert [finalist.status for finalist in result.finalists] == ["diverged", "trained"]
     assert result.finalists[0].failure == "the loss became nan in epoch 1"
@@ -214,7 +211,7 @@ def test_an_interrupted_search_trains_only_what_is_missing(tmp_path: Path) -> No
     told: list[tuple[str, int, int]] = []
     result = search(checkpoint=tmp_path, on_progress=lambda *more: told.append(more))
     assert result == wanted
-    assert [done for stage, done, _ in told if stage == "measure"] == [2]
+    assert [done for stage, done, _ in told if stage == "score"] == [8]
     # The first epoch of the second network was kept, and its file gone when it was not needed more.
     assert [done for stage, done, _ in told if stage == "train"] == [2, 4, 4]
     assert not list(tmp_path.glob("*.training.pt"))
@@ -227,7 +224,7 @@ def test_more_finalists_go_on_from_those_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search(checkpoint=tmp_path)
-    monkeypatch.setattr("search.knas.mean_gram", never)
+    monkeypatch.setattr("search.scoring.score", never)
     result = search(dataclasses.replace(CONFIG, k=3), checkpoint=tmp_path)
     assert result.funnel.trained == 3
     with pytest.raises(InputError, match=r"config.train.epochs was 2, is 1"):
@@ -235,6 +232,115 @@ def test_more_finalists_go_on_from_those_there_are(
             dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, epochs=1)),
             checkpoint=tmp_path,
         )
+
+
+def test_latencies_are_not_measured_again_where_they_were_within_the_budget(tmp_path: Path) -> None:
+    asked: list[Architecture] = []
+
+    def admit(architecture: Architecture) -> tuple[float, float]:
+        asked.append(architecture)
+        return (9.0, 9.0) if len(asked) == 1 else (2.0, 2.5)
+
+    first = search(admit=admit, checkpoint=tmp_path)
+    assert [finalist.status for finalist in first.finalists] == ["over budget"] + ["trained"] * 2
+    # The first one, which may have been slow by chance, is asked again.
+    again = search(admit=admit, checkpoint=tmp_path)
+    assert asked == [*(f.architecture for f in first.finalists), first.finalists[0].architecture]
+    assert [finalist.status for finalist in again.finalists] == ["trained"] * 2
+
+
+def test_the_worse_half_is_dropped_and_the_others_are_trained_as_without_it() -> None:
+    config = dataclasses.replace(CONFIG, k=4, train=TrainConfig(epochs=4, batch_size=16))
+    whole = {finalist.architecture: finalist for finalist in search(config).finalists}
+    result = search(dataclasses.replace(config, halving=(1, 2)))
+    assert [f.architecture for f in result.finalists] == list(whole)
+    assert sorted(finalist.epochs for finalist in result.finalists) == [1, 1, 2, 4]
+    assert (result.funnel.dropped, result.funnel.trained) == (3, 1)
+    assert result.winner == whole[result.winner.architecture]
+    dropped = [finalist for finalist in result.finalists if finalist.status == "dropped"]
+    assert all(finalist.validation_accuracy is not None for finalist in dropped)
+    assert set(result.weights) == {result.winner.architecture}
+
+
+def test_halving_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        CONFIG, k=4, halving=(1, 2), train=TrainConfig(epochs=3, batch_size=16)
+    )
+    wanted = search(config)
+    for stop in (2, 5, 6):
+
+        def interrupt(stage: str, done: int, total: int, stop: int = stop) -> None:
+            if (stage, done) == ("train", stop):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            search(config, checkpoint=tmp_path, on_progress=interrupt)
+    last: list[tuple[int, int]] = []
+    result = search(
+        config,
+        checkpoint=tmp_path,
+        on_progress=lambda stage, done, total: last.append((done, total)),
+    )
+    assert result == wanted
+    assert last[-1] == (7, 7)
+
+
+def copied(thing: Any) -> Any:
+    return pickle.loads(pickle.dumps(thing))  # noqa: S301  # our own
+
+
+class Elsewhere:
+    """Workers that see no files of the asking process, and give results in reverse order."""
+
+    in_process = False
+    shares_files = False
+
+    def results(
+        self, work: Callable[[Any], Any], items: Sequence[Any]
+    ) -> Generator[tuple[int, Any], None, None]:
+        for index in reversed(range(len(items))):
+            copies = copied((work, items[index]))
+            yield index, copied(copies[0](copies[1]))
+
+
+@pytest.mark.parametrize("halving", [(), (1,)])
+def test_workers_elsewhere_find_the_same(tmp_path: Path, halving: tuple[int, ...]) -> None:
+    config = dataclasses.replace(CONFIG, halving=halving, score="naswot+flops")
+    assert search(config, workers=Elsewhere()) == search(config)
+    kept = search(config, workers=Elsewhere(), checkpoint=tmp_path)
+    assert kept == search(config, checkpoint=tmp_path, on_progress=None)
+
+
+def test_processes_find_the_same(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    config = dataclasses.replace(CONFIG, halving=(1,))
+    assert search(config, workers=Processes(2), checkpoint=tmp_path) == search(config)
+
+
+def test_the_whole_admissible_set_can_be_the_pool() -> None:
+    result = search(dataclasses.replace(CONFIG, pool_size=None, score="flops"))
+    assert result.funnel.pool == result.funnel.admissible == 11
+
+
+def test_a_whole_pool_that_is_too_large_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.knas._LARGEST_WHOLE_POOL", 5)
+    with pytest.raises(InputError, match=r"11 networks or more .* up to 5"):
+        search(dataclasses.replace(CONFIG, pool_size=None))
+
+
+def test_k_beyond_the_pool_is_refused_before_anything_is_scored() -> None:
+    with pytest.raises(InputError, match="k=9 of a pool of 8 networks"):
+        dataclasses.replace(CONFIG, k=9)
+    # The budget leaves 11.
+    with pytest.raises(InputError, match=r"k=12 of a pool of 11 networks: .* a smaller k"):
+        search(dataclasses.replace(CONFIG, pool_size=20, k=12), on_progress=never)
+
+
+def test_fewer_images_than_a_score_takes_are_refused() -> None:
+    config = dataclasses.replace(CONFIG, proxy_batch_size=65)
+    with pytest.raises(DatasetError, match="has 64 images: networks are scored on 65"):
+        search(config, on_progress=never)
+    assert search(dataclasses.replace(config, score="random")).funnel.trained == 2
 
 
 def test_progress_reaches_its_end_in_every_stage() -> None:
@@ -248,7 +354,14 @@ def test_progress_reaches_its_end_in_every_stage() -> None:
 
 @pytest.mark.parametrize(
     ("change", "error"),
-    [({"score": "best"}, UnknownNameError), ({"k": 0}, InputError), ({"seed": -1}, InputError)],
+    [
+        ({"score": "best"}, UnknownNameError),
+        ({"k": 0}, InputError),
+        ({"seed": -1}, InputError),
+        ({"halving": (2,)}, InputError),
+        ({"halving": (1, 1)}, InputError),
+        ({"halving": (0,)}, InputError),
+    ],
 )
 def test_settings_out_of_range_are_refused(change: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
