@@ -81,7 +81,8 @@ def gated(
     Args:
         active: output of the active candidate, ``(N, C, H, W)``.
         x: what the block was given.
-        inactive: the other candidates that take part; their weights are treated as constants.
+        inactive: the other candidates that take part; their weights are treated as constants, and
+            batch norm goes by the batch.
         recompute: run them in the backward pass, one by one, instead of now. The gradients are the
             same.
 
@@ -94,7 +95,7 @@ def gated(
     if recompute:
         function, rest = _Recomputed.apply, (x, inactive)
     else:
-        with torch.no_grad():
+        with torch.no_grad(), frozen_statistics(inactive):
             function, rest = _Kept.apply, tuple(module(x) for module in inactive)
     return function(active, gates, *rest), gates  # type: ignore[no-untyped-call]  # torch leaves apply untyped
 

@@ -10,7 +10,6 @@ argument, so nothing can stay behind.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -159,7 +158,8 @@ class Supernet(nn.Module):
             for candidates, block in zip(self._candidates(), members, strict=True)
         ]
         gates: list[Tensor] = []
-        with frozen_statistics([self.stem, *itertools.chain(*taking_part), self.head]):
+        actives = [active for active, *_ in taking_part]
+        with frozen_statistics([self.stem, *actives, self.head]):
             with torch.no_grad():
                 x = self.stem(x)
             for active, *inactive in taking_part:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -42,6 +43,19 @@ def test_an_infinity_behind_a_closed_gate_stays_there(recompute: bool) -> None:
     (slope,) = torch.autograd.grad(out.sum(), gates)
     assert slope[0] == 1
     assert slope[1].isinf()
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_the_others_go_by_the_batch_and_count_nothing(recompute: bool, training: bool) -> None:
+    norm = nn.BatchNorm2d(1).train(training)
+    x = torch.tensor([[[[1.0, 3.0]]], [[[5.0, 7.0]]]])
+    out, gates = gated(x, x, [norm], recompute=recompute)
+    (slope,) = torch.autograd.grad((out * x).sum(), gates)
+    wanted = (x * (x - 4) / math.sqrt(5 + norm.eps)).sum()
+    torch.testing.assert_close(slope[1], wanted)
+    assert norm.training == training
+    assert (norm.running_mean, norm.running_var, norm.num_batches_tracked) == (0, 1, 0)
 
 
 def test_recomputing_runs_the_others_in_the_backward_pass_only() -> None:
