@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from devices.errors import InputError
@@ -23,6 +24,7 @@ from search.closed_loop_several import derive_measured_several
 from search.expected_latency import Limit
 from search.proxyless import EpochRecord, ProxylessResult, proxyless_search
 from search.proxyless_config import ProxylessConfig
+from search.team import ALONE, Team
 
 
 def parse_also(text: str) -> tuple[Target, float]:
@@ -41,8 +43,23 @@ def parse_also(text: str) -> tuple[Target, float]:
     return Target.parse(target), parse_budget(budget)
 
 
-def search_proxyless(settings: Settings, request: Request, config: ProxylessConfig) -> SearchResult:
+def search_proxyless(
+    settings: Settings,
+    request: Request,
+    config: ProxylessConfig,
+    *,
+    warmup: Path | None = None,
+    team: Team = ALONE,
+) -> SearchResult:
     """ProxylessNAS, then the closed loop with the devices, then training from scratch.
+
+    Args:
+        settings: where tables and models are.
+        request: what is searched for; how networks are trained holds for the supernet's device,
+            augmentation and precision too.
+        config: of the supernet.
+        warmup: file of a warm-up that searches under other budgets share.
+        team: processes that train the supernet together, of which this is the first.
 
     Raises:
         LutierError: as :class:`Bench` and :func:`search.proxyless.proxyless_search` do, of every
@@ -50,26 +67,8 @@ def search_proxyless(settings: Settings, request: Request, config: ProxylessConf
             when it was measured.
     """
     start = time.monotonic()
-    config = replace(config, seed=request.seed, device=request.training.device)
-    with request.tracking("proxyless") as tracker, ExitStack() as opened:
-        benches: list[Bench] = []
-        for target, budget_ms in ((request.target, request.budget_ms), *request.also):
-            device = opened.enter_context(open_measured(settings, target))
-            asked = replace(request, target=target, budget_ms=budget_ms)
-            data = benches[0].data if benches else None
-            benches.append(Bench(settings, asked, device, tracker, data))
+    with _searched(settings, request, config, warmup, team) as (benches, found):
         bench = benches[0]
-        with Bar("searching", config.epochs, quiet=request.quiet) as bar:
-            found = proxyless_search(
-                bench.space,
-                bench.matrix,
-                bench.data,
-                bench.asked_ms,
-                config,
-                also=[Limit(other.matrix, other.asked_ms) for other in benches[1:]],
-                checkpoint=request.folder / "checkpoint.pt",
-                on_progress=_show_epoch(bar, tracker),
-            )
         asked_ms = [each.asked_ms for each in benches]
         tried: list[tuple[Round, ...]] = []
         for attempt in range(1, MAX_ATTEMPTS + 1):
@@ -88,7 +87,7 @@ def search_proxyless(settings: Settings, request: Request, config: ProxylessConf
         else:
             raise over_budget(benches[over[0]].request, architecture, verified[over[0]])
         details = {
-            "config": asdict(config),
+            "config": asdict(found.config),
             "argmax_architecture": found.argmax_architecture.id,
             "argmax_predicted_ms": found.argmax_ms,
             "probabilities": found.probabilities,
@@ -113,6 +112,62 @@ def search_proxyless(settings: Settings, request: Request, config: ProxylessConf
         result = bench.result("proxyless", architecture, verified[0], accuracies, seconds, details)
     save_result(request.folder, result, network.state_dict())
     return result
+
+
+def help_search(
+    settings: Settings,
+    request: Request,
+    config: ProxylessConfig,
+    *,
+    warmup: Path | None = None,
+    team: Team,
+) -> None:
+    """What the other processes of a team do in :func:`search_proxyless`: train the supernet."""
+    with _searched(settings, request, config, warmup, team):
+        pass
+
+
+@contextmanager
+def _searched(
+    settings: Settings,
+    request: Request,
+    config: ProxylessConfig,
+    warmup: Path | None,
+    team: Team,
+) -> Iterator[tuple[list[Bench], ProxylessResult]]:
+    """The benches of all targets, opened, and the supernet's choices."""
+    training = request.training
+    config = replace(
+        config,
+        seed=request.seed,
+        device=training.device,
+        augmentation=training.augmentation,
+        mixed_precision=training.mixed_precision,
+    )
+    if not team.is_first:
+        request = replace(request, quiet=True, track=None)
+    with request.tracking("proxyless") as tracker, ExitStack() as opened:
+        benches: list[Bench] = []
+        for target, budget_ms in ((request.target, request.budget_ms), *request.also):
+            device = opened.enter_context(open_measured(settings, target))
+            asked = replace(request, target=target, budget_ms=budget_ms)
+            data = benches[0].data if benches else None
+            benches.append(Bench(settings, asked, device, tracker, data))
+        bench = benches[0]
+        with Bar("searching", config.epochs, quiet=request.quiet) as bar:
+            found = proxyless_search(
+                bench.space,
+                bench.matrix,
+                bench.data,
+                bench.asked_ms,
+                config,
+                also=[Limit(other.matrix, other.asked_ms) for other in benches[1:]],
+                checkpoint=request.folder / "checkpoint.pt",
+                warmup=warmup,
+                on_progress=_show_epoch(bar, tracker),
+                team=team,
+            )
+        yield benches, found
 
 
 def _derived(

@@ -29,7 +29,7 @@ from search.spaces.base import ChainSpace, Choices
 
 IntArray = npt.NDArray[np.int64]
 
-FAR = 10.0
+FAR = 100.0
 """How many times the slowest network's latency a budget is that cannot be meant."""
 
 

@@ -15,7 +15,7 @@ loss, and the result meets all budgets (:func:`search.derive_several.derive_seve
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +48,7 @@ class ProxylessResult:
             with another budget.
         history: of each epoch.
         budget_ms: the budget searched under, and the losses' reference.
-        seed: of everything random.
+        config: how it was searched.
         also_predicted_ms: the architecture's predicted latency on each further device.
     """
 
@@ -59,8 +59,13 @@ class ProxylessResult:
     log_probabilities: tuple[tuple[float, ...], ...]
     history: tuple[EpochRecord, ...]
     budget_ms: float
-    seed: int
+    config: ProxylessConfig = field(compare=False)
     also_predicted_ms: tuple[float, ...] = ()
+
+    @property
+    def seed(self) -> int:
+        """Of everything random."""
+        return self.config.seed
 
     @property
     def probabilities(self) -> tuple[tuple[float, ...], ...]:
@@ -152,7 +157,9 @@ class _Files:
         self.warmup = warmup
         self.kept = ""
         first, *others = run.limits
-        parts = {"data": run.data, "config": run.config}
+        # Which of several GPUs trains, or trained, is all the same.
+        device = run.config.device.partition(":")[0]
+        parts = {"data": run.data, "config": replace(run.config, device=device)}
         self._whole = fingerprint_of(
             search="proxyless",
             matrix=first.matrix,
@@ -204,6 +211,6 @@ def _result(run: ProxylessRun) -> ProxylessResult:
         tuple(tuple(block.tolist()) for block in logs),
         tuple(run.history),
         first.budget_ms,
-        run.config.seed,
+        run.config,
         tuple(float(limit.matrix.price([within])[0]) for limit in others),
     )

@@ -27,15 +27,19 @@ if TYPE_CHECKING:
     Config = TypeVar("Config", ProxylessConfig, KnasConfig)
 
 
+def budget_option(*, required: bool) -> Callable[..., Any]:
+    """The latency budget; it need not be given where there is another way to give it."""
+    return click.option(
+        "--budget", required=required, metavar="TIME", help="Latency budget, e.g. 1.5ms or 800us."
+    )
+
+
 def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options of every kind of search."""
+    """Options of every kind of search, but for the budget."""
     options: list[Callable[..., Any]] = [
         target_option,
         space_option,
         data_option,
-        click.option(
-            "--budget", required=True, metavar="TIME", help="Latency budget, e.g. 1.5ms or 800us."
-        ),
         click.option(
             "--confidence",
             type=click.FloatRange(0, 1, min_open=True, max_open=True),

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from lutier.cli.search_common import given, make_request, search_options, show_result
+from lutier.cli.search_common import budget_option, given, make_request, search_options, show_result
+
+if TYPE_CHECKING:
+    from lutier.searching import Request
+    from lutier.settings import Settings
+    from lutier.sweeping import Sweep
+    from search.proxyless_config import ProxylessConfig
+    from search.team import Team
 
 
 @click.command(
@@ -15,9 +22,25 @@ from lutier.cli.search_common import given, make_request, search_options, show_r
         "--space mobile-tiny --data digits --budget 0.3ms --seed 1 --out runs/first[/bold]"
     )
 )
+@budget_option(required=False)
+@click.option(
+    "--budgets",
+    metavar="TIME,TIME,...",
+    help="Several budgets, e.g. 5ms,8ms,12ms, searched one after the other from one warm-up.",
+)
 @search_options
 @click.option("--warmup-epochs", type=click.IntRange(min=0), help="Epochs of weights only.")
 @click.option("--search-epochs", type=click.IntRange(min=1), help="Epochs of weights and choices.")
+@click.option(
+    "--search-batch",
+    type=click.IntRange(min=1),
+    help="Images a step of the supernet. [dim]32[/dim]",
+)
+@click.option(
+    "--search-rate",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Learning rate of the supernet, at its peak. [dim]0.2[/dim]",
+)
 @click.option(
     "--loss",
     type=click.Choice(["lagrangian", "add#hinge", "mul#log", "add#linear"]),
@@ -50,8 +73,12 @@ from lutier.cli.search_common import given, make_request, search_options, show_r
     help="A further target and the budget on it. May be given more than once.",
 )
 def proxyless(
+    budget: str | None,
+    budgets: str | None,
     warmup_epochs: int | None,
     search_epochs: int | None,
+    search_batch: int | None,
+    search_rate: float | None,
     loss: str | None,
     gradient: str,
     entropy_weight: float | None,
@@ -60,25 +87,104 @@ def proxyless(
     as_json: bool,
     **common: Any,
 ) -> None:
-    """ProxylessNAS: train a supernet and its choices together (Cai, Zhu, Han, ICLR 2019)."""
+    """ProxylessNAS: train a supernet and its choices together (Cai, Zhu, Han, ICLR 2019).
+
+    Several processes train one supernet when torchrun starts the command; --train-device cuda then
+    gives each its own GPU.
+    """
     if loss is not None and gradient == "reinforce":
         raise click.UsageError(
             f"--loss {loss} has no meaning with --gradient reinforce, which has a reward instead."
             " Leave one of them out."
         )
-    settings, request = make_request(as_json, **common)
+    if (budget is None) == (budgets is None):
+        raise click.UsageError("Give one of --budget, e.g. 1.5ms, and --budgets, e.g. 5ms,8ms.")
+    given_budget = budget or str(budgets).partition(",")[0]
+    settings, request = make_request(as_json, budget=given_budget, **common)
     from dataclasses import replace
 
-    from lutier.searching_proxyless import parse_also, search_proxyless
+    from lutier.searching_proxyless import parse_also
     from search.proxyless_config import ProxylessConfig
+    from search.team import device_of_rank, team_of_torchrun
 
-    request = replace(request, also=tuple(map(parse_also, also)))
-
+    device = device_of_rank(request.training.device)
+    training = replace(request.training, device=device)
+    request = replace(request, also=tuple(map(parse_also, also)), training=training)
     config = given(
         ProxylessConfig(gradient=gradient, checkpoint_activations=checkpoint_activations),
         warmup_epochs=warmup_epochs,
         search_epochs=search_epochs,
+        batch_size=search_batch,
+        learning_rate=search_rate,
         loss=loss,
         entropy_weight=entropy_weight,
     )
-    show_result(request, search_proxyless(settings, request, config), as_json)
+    with team_of_torchrun(device) as team:
+        if budgets is None:
+            _search_one(settings, request, config, team, as_json)
+        else:
+            _search_several(settings, request, config, budgets, team, as_json)
+
+
+def _search_one(
+    settings: Settings, request: Request, config: ProxylessConfig, team: Team, as_json: bool
+) -> None:
+    from lutier.searching_proxyless import help_search, search_proxyless
+
+    if team.is_first:
+        found = search_proxyless(settings, request, config, team=team)
+        show_result(request, found, as_json)
+    else:
+        help_search(settings, request, config, team=team)
+
+
+def _search_several(
+    settings: Settings,
+    request: Request,
+    config: ProxylessConfig,
+    budgets: str,
+    team: Team,
+    as_json: bool,
+) -> None:
+    from devices.errors import BudgetError
+    from lutier.sweeping import SWEEP_FILE, parse_budgets, sweep_proxyless
+    from lutier.terminal import out, print_json
+    from search.budget import format_ms
+
+    sweep = sweep_proxyless(settings, request, config, parse_budgets(budgets), team=team)
+    if not team.is_first:
+        return
+    if as_json:
+        print_json({**sweep.model_dump(), "out": str(request.folder)})
+    else:
+        _print_sweep(sweep)
+        out.print(f"results in {request.folder / SWEEP_FILE} and a folder each", markup=False)
+        best = next((point.folder for point in sweep.points[::-1] if point.on_front), None)
+        if best is not None:
+            out.print(
+                f"next: lutier export {request.folder / best} --format onnx -o network.onnx",
+                markup=False,
+            )
+    if sweep.missed:
+        raise BudgetError(
+            f"no network met {' or '.join(format_ms(one.budget_ms) for one in sweep.missed)}",
+            sweep.missed[0].why,
+        )
+
+
+def _print_sweep(sweep: Sweep) -> None:
+    """A line a budget; a star is on the front of accuracy and latency."""
+    from lutier.terminal import out, percent
+    from search.budget import format_ms
+
+    out.print("     budget   measured  predicted  accuracy  network")
+    for point in sweep.points:
+        out.print(
+            f"{'*' if point.on_front else ' '} {format_ms(point.budget_ms):>9s}"
+            f"  {format_ms(point.measured_ms):>9s}  {format_ms(point.predicted_ms):>9s}"
+            f"  {percent(point.accuracy):>8s}  {point.architecture}",
+            markup=False,
+        )
+    for missed in sweep.missed:
+        out.print(f"  {format_ms(missed.budget_ms):>9s}  missed", markup=False)
+    out.print("* no other network here is both as fast and as accurate")
