@@ -139,7 +139,8 @@ def _search(run: Run, db: Sequence[str]) -> Command:
     title = f"Search: {run.name}"
     command = search.commands.get(result.method)
     if command is None:
-        return Command(title, f"lutier search --help # no command for {shlex.quote(result.method)}")
+        remark = f"No command searches with {result.method}: that was done from Python."
+        return Command(title, "lutier search --help", remark)
     words = ["lutier", "search", result.method, "--target", result.target]
     words += ["--space", result.space, "--data", result.data, "--budget", _budget(result.budget_ms)]
     if details.confidence is not None:

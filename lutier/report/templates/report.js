@@ -59,7 +59,7 @@
   };
 
   const ids = Object.keys(figures);
-  const isVisible = (id) => document.getElementById(id).offsetParent !== null;
+  const isVisible = (id) => document.getElementById(id).checkVisibility();
   const drawAll = () => ids.filter((id) => printing || isVisible(id)).forEach(draw);
 
   // Opens whatever hides an element, and goes there.

@@ -9,8 +9,8 @@ import pytest
 from lutier.cli.main import cli, main
 
 COMMANDS = [
-    *("demo", "devices", "doctor", "export", "fit", "predict", "profile", "search", "spaces"),
-    *("table", "transfer", "verify"),
+    *("demo", "devices", "doctor", "export", "fit", "plot", "predict", "profile"),
+    *("report", "search", "spaces", "table", "transfer", "verify"),
 ]
 TARGET = "cpu/onnxruntime?threads=1"
 

@@ -1,0 +1,21 @@
+"""A browser, and pages to open in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import browser as chromium
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """One browser for all tests of the page; skips where there is none."""
+    if missing := chromium.missing():
+        pytest.skip(missing)
+    with chromium.opened() as opened:
+        yield opened
