@@ -4,10 +4,11 @@ import math
 
 import pytest
 import torch
+from toy_search import toy_matrix
 
 from devices.errors import InputError
 from search.losses import LatencyLoss, add_hinge, add_linear, lagrangian, mul_log
-from search.proxyless_config import ProxylessConfig
+from search.proxyless_config import LOSSES, ProxylessConfig
 
 
 def scalar(value: float) -> torch.Tensor:
@@ -103,3 +104,31 @@ def test_multipliers_grow_above_the_budget_and_shrink_below() -> None:
     assert loss.multipliers == [1e3, 1e-3]
     loss.follow([4.0, 11.0])
     assert loss.multipliers == pytest.approx([1e3 * math.exp(-0.1), 1e-3 * math.exp(0.05)])
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("budget_ms", [2.6, 9.0])
+def test_gradients_of_alphas_through_the_expected_latency_are_finite_differences(
+    loss: str, budget_ms: float
+) -> None:
+    matrix, server = toy_matrix(), toy_matrix(slope=0.5)
+    config = ProxylessConfig(loss=loss, weight=0.7)
+    whole = LatencyLoss([budget_ms, 1.1 * budget_ms], config)
+    generator = torch.Generator().manual_seed(0)
+    alphas = [
+        torch.randn(width, dtype=torch.float64, generator=generator).requires_grad_()
+        for width in matrix.space.widths
+    ]
+
+    def value(*alphas: torch.Tensor) -> torch.Tensor:
+        p = [torch.softmax(alpha, 0) for alpha in alphas]
+        cross_entropy = p[0].new_tensor(1.3) + 0.1 * p[0][0]
+        found = whole(cross_entropy, [matrix.expected_ms(p), server.expected_ms(p)])
+        # So that it depends on all of them below the budget too.
+        return found + 0.0 * torch.stack([alpha.sum() for alpha in alphas]).sum()
+
+    assert torch.autograd.gradcheck(value, alphas, eps=1e-6, atol=1e-7, rtol=1e-5)
+    pulled = torch.autograd.grad(value(*alphas), alphas)
+    # Above the budget every block is pulled at; below it none but by the losses that always pull.
+    always = loss in ("mul#log", "add#linear")
+    assert bool(pulled[1].abs().max() > 1e-4) == (budget_ms < 3 or always)

@@ -10,6 +10,7 @@ from striped_images import stripes
 
 from devices.errors import BudgetError, DatasetError, DivergedError, InputError
 from profiler.ops import OpSpec
+from search.augment import NONE, Augmentation
 from search.data import DataSource, from_dataset
 from search.derive import derive
 from search.expected_latency import LatencyMatrix, Limit
@@ -275,3 +276,47 @@ def test_a_loss_that_is_no_number_stops_the_search() -> None:
     config = dataclasses.replace(CONFIG, learning_rate=1e30)
     with pytest.raises(DivergedError, match="epoch 1"):
         search(config)
+
+
+def test_a_search_that_diverges_says_what_is_kept_and_keeps_it(tmp_path: Path) -> None:
+    path = tmp_path / "search.pt"
+    written: list[bytes] = []
+
+    def spoil(record: EpochRecord, epochs: int) -> None:
+        if record.epoch == 2:
+            written.append(path.read_bytes())
+            data.train.tensors[0].fill_(float("nan"))  # type: ignore[attr-defined]
+
+    data = source()
+    with pytest.raises(DivergedError, match=r"epoch 3.*search\.pt keeps the search after 2 epochs"):
+        proxyless_search(small(), matrix(), data, 4.0, CONFIG, checkpoint=path, on_progress=spoil)
+    assert [path.read_bytes()] == written
+
+
+def test_searches_under_several_budgets_share_one_warm_up(tmp_path: Path) -> None:
+    warmup = tmp_path / "warmup.pt"
+    config = dataclasses.replace(CONFIG, warmup_epochs=2, search_epochs=2)
+    epochs: list[int] = []
+
+    def note(record: EpochRecord, _: int) -> None:
+        epochs.append(record.epoch)
+
+    found = [search(config, budget, warmup=warmup, on_progress=note) for budget in (4.0, 2.5)]
+    assert epochs == [1, 2, 3, 4, 3, 4]
+    assert found == [search(config, budget) for budget in (4.0, 2.5)]
+    half = (0.5, 1.0, 0.0)
+    cheaper = LatencyMatrix(small(), 0.5, (half, (0.5,), half, half))
+    other = proxyless_search(small(), cheaper, source(), 4.0, config, warmup=warmup)
+    assert other == proxyless_search(small(), cheaper, source(), 4.0, config)
+    with pytest.raises(InputError, match=r"config\.seed was 0, is 1"):
+        search(dataclasses.replace(config, seed=1), warmup=warmup)
+
+
+def test_weights_are_trained_on_augmented_images() -> None:
+    how = Augmentation(crop=0.25, flip=True)
+    plain = search()
+    assert search(dataclasses.replace(CONFIG, augmentation=NONE)) == plain
+    changed = search(dataclasses.replace(CONFIG, augmentation=how))
+    assert changed.history[0].train_loss != plain.history[0].train_loss
+    suggested = dataclasses.replace(source(), augmentation=how)
+    assert proxyless_search(small(), matrix(), suggested, 4.0, CONFIG) == changed
