@@ -63,10 +63,11 @@ class LatencyTable:
         self._frame = frame.reset_index(drop=True)
         names = ("key", "role", "median_ms", "ops")
         columns = (self._frame[name] for name in names)
-        shared = latencies_ms(
+        rows = (
             (str(key), str(role), float(median), ops if isinstance(ops, str) else None)
             for key, role, median, ops in zip(*columns, strict=True)
         )
+        shared = latencies_ms(rows, target)
         self._frame["latency_ms"] = [
             shared.get(str(key), float(median)) if role == "op" else float(median)
             for key, role, median in zip(*(self._frame[name] for name in names[:3]), strict=True)

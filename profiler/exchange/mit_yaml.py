@@ -109,7 +109,7 @@ def write(target: str, rows: Sequence[PortableRow], dialect: Dialect) -> Written
     """
     import yaml
 
-    shared = latencies_ms((row.key, row.role, row.median_ms, row.ops) for row in rows)
+    shared = latencies_ms(((row.key, row.role, row.median_ms, row.ops) for row in rows), target)
     named: dict[str, dict[str, float | int]] = {}
     unmapped = []
     for row in rows:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiler.in_network import Carrier, in_network_ms, latencies_ms
+from profiler.in_network import Carrier, call_by_carriers_ms, in_network_ms, latencies_ms
 
 LATENCIES = st.floats(1e-3, 1e3)
 TABLES = st.dictionaries(st.sampled_from("abcdefgh"), LATENCIES, min_size=1)
@@ -80,7 +80,52 @@ def test_of_an_op_at_least_a_tenth_is_left(alone_ms: dict[str, float], call_ms: 
     assert all(value > 0 for value in shared.values())
 
 
+# The call, where the smallest model says too much
+
+
+def carriers_of(work_ms: dict[str, float], networks: list[str]) -> list[Carrier]:
+    """Networks whose ops take what they take, and no more."""
+    return [Carrier(math.fsum(work_ms[op] for op in ops), tuple(ops)) for ops in networks]
+
+
+@pytest.mark.parametrize("call_ms", [0.0, 0.25, 0.5])
+def test_carriers_of_different_length_tell_the_call(call_ms: float) -> None:
+    work_ms = {"a": 1.0, "b": 2.0, "c": 0.5}
+    alone_ms = {key: value + call_ms for key, value in work_ms.items()}
+    carriers = carriers_of(work_ms, ["ab" * 20, "abc" * 40, "b" * 30, "c" * 90])
+    found = call_by_carriers_ms(alone_ms, carriers, most_ms=1.0)
+    assert found == pytest.approx(call_ms)
+    assert in_network_ms(alone_ms, carriers, found) == pytest.approx(work_ms)
+
+
+@given(TABLES, st.floats(0, 1e3), st.lists(st.text("abcdefgh", min_size=1), max_size=6), LATENCIES)
+def test_the_call_is_at_most_the_smallest_model(
+    alone_ms: dict[str, float], most_ms: float, networks: list[str], latency_ms: float
+) -> None:
+    carriers = [Carrier(latency_ms, tuple(ops)) for ops in networks]
+    assert 0 <= call_by_carriers_ms(alone_ms, carriers, most_ms) <= most_ms
+
+
+def test_too_few_carriers_tell_nothing_of_the_call() -> None:
+    carriers = carriers_of({"a": 1.0}, ["a", "aaa"])
+    assert call_by_carriers_ms({"a": 1.5}, carriers, most_ms=0.9) == 0.9
+
+
 # The rows of a table
+
+
+def test_on_a_gpu_the_carriers_tell_the_call() -> None:
+    work_ms = {"a": 0.02, "b": 0.04}
+    rows: list[tuple[str, str, float, str | None]] = [
+        (key, "op", value + 0.004, None) for key, value in work_ms.items()
+    ]
+    rows += [
+        (carrier.ops[0] * len(carrier.ops), "carrier", carrier.latency_ms, " ".join(carrier.ops))
+        for carrier in carriers_of(work_ms, ["ab", "abab", "aaab", "abbbbb"])
+    ]
+    rows.append(("call", "call", 0.01, None))
+    assert latencies_ms(rows, "cuda:0/torch?threads=1&graph=on") == pytest.approx(work_ms)
+    assert latencies_ms(rows, "cpu/torch?threads=1") != pytest.approx(work_ms)
 
 
 def test_rows_are_told_apart_by_their_role() -> None:
