@@ -29,7 +29,7 @@ class SearchResult(BaseModel):
     """What a search found, as it stands in ``result.json``.
 
     Attributes:
-        method: ``proxyless`` or ``knas``.
+        method: ``proxyless``, ``knas`` or the name of a strategy.
         architecture: id of the network.
         space: the space's canonical string.
         target: what it was searched for.
@@ -97,6 +97,11 @@ def save_result(folder: Path, result: SearchResult, weights: dict[str, Any]) -> 
     buffer = io.BytesIO()
     torch.save(weights, buffer)
     write_at_once(folder / WEIGHTS_FILE, buffer.getvalue())
+    write_result(folder, result)
+
+
+def write_result(folder: Path, result: SearchResult) -> None:
+    """Write ``result.json``."""
     text = json.dumps(to_json(result.model_dump()), indent=2)
     write_at_once(folder / RESULT_FILE, text + "\n")
 

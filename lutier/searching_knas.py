@@ -10,21 +10,41 @@ from lutier.progress import Bar
 from lutier.results import SearchResult, save_result
 from lutier.searching import MAX_ATTEMPTS, Bench, Request, over_budget
 from lutier.settings import Settings
+from lutier.working import open_workers
 from search.knas import KnasConfig, knas_search
 
 
-def search_knas(settings: Settings, request: Request, config: KnasConfig) -> SearchResult:
-    """KNAS, each finalist measured before it is trained, the winner measured after.
+def search_knas(
+    settings: Settings,
+    request: Request,
+    config: KnasConfig,
+    *,
+    workers: int = 1,
+    cluster: str | None = None,
+) -> SearchResult:
+    """KNAS, each finalist measured before any is trained, the winner measured after.
+
+    Args:
+        settings: where tables and models are.
+        request: what is searched for.
+        config: how networks are drawn and scored.
+        workers: processes that score and train.
+        cluster: address of a Ray cluster that does, ``ray://HOST:PORT``.
 
     Raises:
-        LutierError: as :class:`Bench` and :func:`search.knas.knas_search` do; BudgetError where no
-            finalist was within the budget when it was measured.
+        LutierError: as :class:`Bench`, :func:`lutier.working.open_workers` and
+            :func:`search.knas.knas_search` do; BudgetError where no finalist was within the budget
+            when it was measured.
     """
     start = time.monotonic()
-    with request.tracking("knas") as tracker, open_measured(settings, request.target) as device:
+    with (
+        open_workers(workers, cluster, request.training.device) as hands,
+        request.tracking("knas") as tracker,
+        open_measured(settings, request.target) as device,
+    ):
         bench = Bench(settings, request, device, tracker)
         config = replace(config, seed=request.seed, train=bench.train_config)
-        with Bar("scoring", config.pool_size, quiet=request.quiet) as bar:
+        with Bar("scoring", config.pool_size or 1, quiet=request.quiet) as bar:
             found = knas_search(
                 bench.space,
                 bench.matrix,
@@ -36,6 +56,7 @@ def search_knas(settings: Settings, request: Request, config: KnasConfig) -> Sea
                 on_progress=lambda stage, done, total: bar.update(
                     done, total=total, label=_STAGES[stage]
                 ),
+                workers=hands,
             )
         for finalist in found.finalists:
             for epoch, loss in enumerate(finalist.train_loss, 1):
@@ -51,7 +72,8 @@ def search_knas(settings: Settings, request: Request, config: KnasConfig) -> Sea
             raise over_budget(request, architecture, verified)
         details = {
             "config": asdict(config),
-            "funnel": asdict(found.funnel),
+            "workers": {"count": workers, "cluster": cluster},
+            "funnel": {**asdict(found.funnel), "steps": found.funnel.steps()},
             "finalists": [
                 {**asdict(one), "architecture": one.architecture.id} for one in found.finalists
             ],

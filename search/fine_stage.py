@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from devices.errors import DivergedError
+from devices.errors import DivergedError, LutierError
 from devices.files import write_at_once
 from search.architecture import Architecture
 from search.checkpoint import Fingerprint, load_checkpoint, save_checkpoint
@@ -77,8 +77,8 @@ class TrainAnswer:
         return bool(self.train_loss or self.failure)
 
 
-class _Paused(Exception):  # noqa: N818  # no error: the epoch that was asked for is reached
-    pass
+class _Paused(LutierError):
+    """No error: the epoch that was asked for is reached."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class TrainWork:
                 self.on_epoch(epoch, loss)
             # It is written down by now.
             if task.until <= epoch < config.epochs:
-                raise _Paused
+                raise _Paused(f"after epoch {epoch}")
 
         try:
             result = train(network, self.data, config, tell, checkpoint=path)

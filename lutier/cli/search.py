@@ -6,6 +6,7 @@ import rich_click as click
 
 from lutier.cli.search_knas import knas
 from lutier.cli.search_proxyless import proxyless
+from lutier.cli.search_strategies import STRATEGIES
 
 
 @click.group(
@@ -20,3 +21,5 @@ def search() -> None:
 
 search.add_command(proxyless)
 search.add_command(knas)
+for _strategy in STRATEGIES:
+    search.add_command(_strategy)

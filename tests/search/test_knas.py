@@ -313,8 +313,7 @@ def test_workers_elsewhere_find_the_same(tmp_path: Path, halving: tuple[int, ...
 
 def test_processes_find_the_same(tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    config = dataclasses.replace(CONFIG, halving=(1,))
-    assert search(config, workers=Processes(2), checkpoint=tmp_path) == search(config)
+    assert search(workers=Processes(2), checkpoint=tmp_path) == search()
 
 
 def test_the_whole_admissible_set_can_be_the_pool() -> None:
