@@ -92,6 +92,18 @@ class LatencyMap(Drawn):
         cells = (cell for row in self.cells for cell in row if cell is not None)
         return max((cell.latency_ms or 0.0 for cell in cells), default=0.0)
 
+    @property
+    def unit(self) -> str:
+        """What the latencies are written in, all of one map in the same."""
+        return "us" if self.slowest_ms < 1 else "ms"
+
+    def text(self, cell: Cell) -> str:
+        """The latency of a cell in :attr:`unit`; empty where it is not known."""
+        if cell.latency_ms is None:
+            return ""
+        value = cell.latency_ms * (1e3 if self.unit == "us" else 1)
+        return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
+
     def step(self, cell: Cell) -> int | None:
         """Which step of heat a cell has, from 0; ``None`` where its latency is not known."""
         if cell.latency_ms is None:
@@ -305,8 +317,8 @@ def draw_map(given: LatencyMap, axes: Axes, columns: int | None = None) -> None:
     """
     from matplotlib.patches import Rectangle
 
-    unit, scale = ("us", 1e3) if given.slowest_ms < 1 else ("ms", 1.0)
-    title = f"{given.kind} on {given.height}x{given.width}: latency in {unit}, channels by kernel"
+    size = f"{given.height}x{given.width}"
+    title = f"{given.kind} on {size}: latency in {given.unit}, channels by kernel"
     style(axes, title, "", "")
     axes.grid(visible=False)
     for i, row in enumerate(given.cells):
@@ -319,9 +331,9 @@ def draw_map(given: LatencyMap, axes: Axes, columns: int | None = None) -> None:
             axes.add_patch(
                 Rectangle((j, i), 0.96, 0.94, facecolor=color, edgecolor=light("line"), hatch=hatch)
             )
-            if step is None or cell.latency_ms is None:
+            if step is None:
                 continue
-            text = f"{scale * cell.latency_ms:.3g}" + (" !" if cell.is_doubtful else "")
+            text = given.text(cell) + (" !" if cell.is_doubtful else "")
             ink = HEAT_TEXT[step][LIGHT]
             axes.text(j + 0.48, i + 0.47, text, ha="center", va="center", fontsize=7, color=ink)
     axes.set_xlim(0, columns or len(given.columns))

@@ -106,6 +106,16 @@ def test_heat_rises_with_latency(tmp_path: Path) -> None:
     assert (steps[0], steps[-1]) == (0, 6)
 
 
+@pytest.mark.parametrize(
+    ("slowest_ms", "written"), [(0.5, ("500", "us")), (1.5, ("1.50", "ms")), (150.0, ("150", "ms"))]
+)
+def test_all_of_one_map_is_in_one_unit(slowest_ms: float, written: tuple[str, str]) -> None:
+    slow, fast = Cell("a", "measured", slowest_ms), Cell("b", "measured", slowest_ms / 10)
+    given = LatencyMap("conv", 8, 8, (), (), ((slow, fast, None),), ())
+    assert (given.text(slow), given.unit) == written
+    assert given.text(Cell("c", "missing")) == ""
+
+
 def test_without_a_table_there_is_no_map(tmp_path: Path) -> None:
     runs = made.two_runs(tmp_path)
     assert table_maps(runs, {made.TARGET: Evidence(made.TARGET)}) == []
@@ -116,4 +126,4 @@ def test_the_figure_writes_each_latency(tmp_path: Path) -> None:
     figure = found.figure()
     texts = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert len(texts) == len(cells(found))
-    assert "10" in texts
+    assert "10.0" in texts
