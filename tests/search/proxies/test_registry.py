@@ -58,3 +58,18 @@ def test_a_plug_in_that_is_no_proxy_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(registry, "entry_points", plugged("math:sqrt"))
     with pytest.raises(InputError, match="not a Proxy"):
         open_proxy("mine")
+
+
+def test_proxies_that_need_the_same_pass_run_it_once() -> None:
+    found = context()
+    score(found, ["zico"])
+    halves = found.half_gradients
+    score(found, ["zico_signed", "naswot", "jacob_cov", "snip", "fisher", "mgm", "mgm_layers"])
+    assert found.half_gradients is halves
+    assert list(found.shared_seconds) == [
+        "halves",
+        "forward",
+        "logits backward",
+        "loss backward",
+        "gradient kernel",
+    ]
