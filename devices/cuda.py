@@ -145,6 +145,19 @@ class CudaDevice:
         self.close()
 
 
+def gpu_names(torch: Any = None) -> dict[str, str]:
+    """Names of the GPUs that can be measured here, by device; none without a CUDA build of PyTorch.
+
+    Args:
+        torch: the module ``torch``, or something like it.
+    """
+    cuda = (torch or torch_module()).cuda
+    return {
+        f"cuda:{index}": str(cuda.get_device_properties(index).name)
+        for index in range(int(cuda.device_count()))
+    }
+
+
 def _uuid(torch: Any, index: int) -> str:
     """The identity of a GPU, for libraries that count differently."""
     if torch.version.cuda is None:

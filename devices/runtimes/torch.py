@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -238,7 +239,10 @@ def read_program(artifact: Artifact) -> Any:
             "export it again with torch.export.save",
         )
     try:
-        return torch.export.load(artifact.path)
+        with warnings.catch_warnings():
+            # PyTorch 2.11 warns of how it reads weights; nobody writes to those bytes.
+            warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
+            return torch.export.load(artifact.path)
     except OSError as error:
         if error.filename is None or Path(error.filename) == artifact.path:
             raise _unloadable(artifact, error) from error

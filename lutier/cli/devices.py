@@ -30,6 +30,7 @@ _BUILT_IN = ("android", "cpu", "cuda", "replay", "ssh")
 @json_option
 def devices(address: str | None, pair: tuple[str, str] | None, as_json: bool) -> None:
     """List the devices that can be measured, and their runtimes."""
+    from devices.cuda import gpu_names
     from devices.environment import host_facts
     from devices.errors import MissingExtraError
     from devices.host import HostDevice
@@ -44,11 +45,13 @@ def devices(address: str | None, pair: tuple[str, str] | None, as_json: bool) ->
         except MissingExtraError:
             runtimes[runtime] = None
     facts = host_facts()
+    gpus = gpu_names() if runtimes["torch"] else {}
     phones, trouble = _phones(address, pair)
     if as_json:
         print_json(
             {
                 "devices": [{"device": "cpu", "facts": facts, "runtimes": runtimes}],
+                "gpus": [{"device": device, "chip": name} for device, name in gpus.items()],
                 "phones": [_as_json(phone) for phone in phones],
                 "phones_trouble": trouble,
                 "kinds": list(device_names()),
@@ -61,11 +64,14 @@ def devices(address: str | None, pair: tuple[str, str] | None, as_json: bool) ->
     )
     out.print(f"[bold]cpu[/bold]          {facts['chip']}, {facts['cores']} cores")
     out.print(f"             runtimes: {versions}")
+    for device, name in gpus.items():
+        out.print(f"[bold]{device:12s}[/bold] {name}")
     for phone in phones:
         _print_phone(phone)
     if not phones:
         out.print(f"[bold]android[/bold]      {trouble}")
-    out.print("[bold]cuda:N[/bold]       an NVIDIA GPU of this machine, by its number")
+    if not gpus:
+        out.print("[bold]cuda:N[/bold]       an NVIDIA GPU of this machine, by its number")
     out.print("[bold]replay:FILE[/bold]  answers from a recording (lutier table record)")
     out.print("[bold]ssh:HOST[/bold]     another Linux machine with Lutier on it, through OpenSSH")
     others = [name for name in device_names() if name not in _BUILT_IN]

@@ -18,7 +18,7 @@ from pynvml_stand_in import NVMLError, PynvmlStandIn
 
 from devices.artifact import Artifact, ArtifactFolder
 from devices.base import Device
-from devices.cuda import CudaDevice
+from devices.cuda import CudaDevice, gpu_names
 from devices.errors import DeviceError, InputError, MissingExtraError, UnknownNameError
 from devices.registry import open_device
 from devices.target import Target
@@ -84,6 +84,11 @@ def test_no_gpu_is_trouble_of_the_device(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_build_of_pytorch_without_cuda_is_named() -> None:
     with pytest.raises(MissingExtraError, match=r"2\.13\.0\+cpu.* built without CUDA.*CUDA build"):
         CudaDevice("0", torch=pytorch(cuda=None), nvml=PynvmlStandIn())
+
+
+def test_gpus_are_listed_by_device() -> None:
+    assert gpu_names(pytorch(["A", "B"])) == {"cuda:0": "A", "cuda:1": "B"}
+    assert gpu_names(pytorch([])) == {}
 
 
 @pytest.mark.skipif(bool(torch.version.cuda), reason="this PyTorch was built with CUDA")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -246,3 +247,28 @@ def test_a_cache_folder_that_cannot_be_written_is_named(tmp_path: Path, whole: b
     said = outcome(file, tmp_path / "cache")
     assert said.startswith(DeviceError.__name__)
     assert "TORCHINDUCTOR_CACHE_DIR" in said
+
+
+def test_hints_of_pytorch_about_its_own_work_are_not_passed_on(
+    tmp_path: Path, whole: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hints = ["The given buffer is not writable, and", "TensorFloat32 tensor cores for float32"]
+    load = torch.export.load
+
+    def noisy_load(path: Path) -> object:
+        warnings.warn(hints[0], UserWarning, stacklevel=2)
+        return load(path)
+
+    def noisy_compile(module: torch.nn.Module, inputs: object, options: object) -> object:
+        warnings.warn(hints[1], UserWarning, stacklevel=2)
+        warnings.warn("something else", UserWarning, stacklevel=2)
+        return module.forward
+
+    monkeypatch.setattr("torch.export.load", noisy_load)
+    monkeypatch.setattr("torch._inductor.compile", noisy_compile)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        CompiledTorchRuntime().load(written(tmp_path / "m.pt2", whole), target())
+    said = [str(warning.message) for warning in seen]
+    assert "something else" in said
+    assert not set(hints) & set(said)
