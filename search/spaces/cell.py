@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from profiler.builders.modules import build_op
+from profiler.builders.export import GraphWriter, emit, write
+from profiler.builders.modules import Zero, build_op
 from profiler.ops import OpSpec
-from search.spaces.cell_forms import EDGES, NODES
+from search.spaces.cell_forms import EDGES, NODES, live_edges
 
 
 class Cell(nn.Module):
@@ -41,3 +42,15 @@ class Cell(nn.Module):
                 total = term if total is None else total + term
             nodes.append(torch.zeros_like(x) if total is None else total)
         return nodes[-1]
+
+
+@emit.register
+def _(module: Cell, graph: GraphWriter, x: str) -> str:
+    """Edges that give nothing to the output are not shipped."""
+    live = live_edges([int(str(i) in module.edges) for i in range(len(EDGES))])
+    nodes = {0: x}
+    for i in sorted(live, key=lambda i: EDGES[i][1]):
+        before, after = EDGES[i]
+        given = write(module.edges[str(i)], graph, nodes[before])
+        nodes[after] = graph.node("Add", nodes[after], given) if after in nodes else given
+    return nodes[NODES - 1] if live else write(Zero(stride=1), graph, x)

@@ -17,7 +17,7 @@ An average or a convolution of zeros counts as zeros: it is the constant that ba
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -31,7 +31,7 @@ _NAMES = "-=137"
 Choices = tuple[int, ...]
 
 
-def live_edges(choices: Choices) -> tuple[int, ...]:
+def live_edges(choices: Sequence[int]) -> tuple[int, ...]:
     """Indices of the edges that lie on a path from the input to the output."""
     used = [i for i, choice in enumerate(choices) if choice != _NONE]
     reached, needed = {0}, {NODES - 1}
