@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from lutier.cli.options import db_option, json_option, seed_option
+
+if TYPE_CHECKING:
+    from lutier.checking import Check
 
 
 @click.command(epilog="Example: [bold]lutier verify runs/first[/bold]")
@@ -23,83 +27,67 @@ from lutier.cli.options import db_option, json_option, seed_option
 def verify(folder: Path, ops: bool, seed: int | None, db: str | None, as_json: bool) -> None:
     """Measure the network in FOLDER again, and say whether it is within its budget.
 
-    Exits with 5 where it is not.
+    Of a network that was searched for several targets, on each. Exits with 5 where it is over a
+    budget.
     """
     from dataclasses import asdict
 
-    from devices.errors import BudgetError, MissingTableError
-    from lutier.opening import open_measured
-    from lutier.results import load_result, network_job
+    from devices.errors import BudgetError
+    from lutier.checking import time_ops_again, verify_result
+    from lutier.results import load_result
     from lutier.settings import load_settings
-    from lutier.storage import open_store
     from lutier.terminal import out, percent, print_json
-    from lutier.verification import describe_drift, time_ops, verify_network
-    from profiler.table import LatencyTable
     from search.budget import format_ms
 
     settings = load_settings({"db": db, "seed": seed})
     result = load_result(folder)
-    target = result.load_target()
-    protocol = settings.protocol(target)
-    specs = result.load_space().ops(result.load_architecture())
-    with open_measured(settings, target) as device, open_store(settings) as store:
-        environment = device.environment(target)
-        try:
-            table = LatencyTable.load(store, target)
-        except MissingTableError:
-            table = None
-        job = network_job(folder, result)
-        verified = verify_network(
-            job, specs, device, target, protocol, table, result.budget_ms, settings.seed
-        )
-        op_times = time_ops(job, device, target) if ops else ()
-    summary = verified.summary
-    within = summary.median_ms <= result.budget_ms
-    same_table = None if table is None else table.digest == result.details.get("table_digest")
+    checks = verify_result(settings, folder, result)
+    op_times = time_ops_again(settings, folder, result) if ops else ()
     if as_json:
+        first, *others = (check.to_dict() for check in checks)
+        times = [asdict(each) for each in op_times]
         print_json(
-            {
-                "architecture": result.architecture,
-                "target": result.target,
-                "environment_id": environment.id,
-                "same_environment": environment.id == result.environment_id,
-                "same_table": same_table,
-                "budget_ms": result.budget_ms,
-                "predicted_ms": result.predicted_ms,
-                "measured_before_ms": result.measured_ms,
-                "measured_ms": summary.median_ms,
-                "measured_interval_ms": [summary.ci_low_ms, summary.ci_high_ms],
-                "split_half_error": summary.split_half,
-                "drift": verified.drift,
-                "within_budget": within,
-                "op_times": [asdict(each) for each in op_times],
-            }
+            {"architecture": result.architecture, **first, "op_times": times, "also": others}
         )
     else:
-        out.print(
-            f"{result.architecture}\n"
-            f"measured {format_ms(summary.median_ms)}"
-            f" [{format_ms(summary.ci_low_ms)}, {format_ms(summary.ci_high_ms)}],"
-            f" predicted {format_ms(result.predicted_ms)}, budget {format_ms(result.budget_ms)}:"
-            f" {'within the budget' if within else 'OVER the budget'}",
-            markup=False,
-        )
-        if change := describe_drift(verified.drift):
-            out.print(change)
+        out.print(result.architecture, markup=False)
+        for check in checks:
+            _print_check(check, named=len(checks) > 1)
         for each in sorted(op_times, key=lambda each: -each.avg_ms):
             out.print(f"  {format_ms(each.avg_ms):>10s}  {each.node_type}", markup=False)
-        if environment.id != result.environment_id:
-            out.print(f"the environment has changed since the search ({result.environment_id})")
-        if same_table is False:
-            out.print(
-                "the table has changed since the search that predicted this;"
-                f" lutier fit --target '{result.target}' takes the new figures in",
-                markup=False,
-            )
-    if not within:
-        over = summary.median_ms / result.budget_ms - 1
+    if missed := [check for check in checks if not check.is_within]:
+        first_missed = missed[0]
+        measured_ms = first_missed.verified.summary.median_ms
+        over = measured_ms / first_missed.budget_ms - 1
         raise BudgetError(
-            f"measured {format_ms(summary.median_ms)}, budget {format_ms(result.budget_ms)}",
+            f"measured {format_ms(measured_ms)}, budget {format_ms(first_missed.budget_ms)}"
+            + (f" on {first_missed.target}" if len(checks) > 1 else ""),
             f"{percent(over)} over",
             "lutier profile into a new --db and search again, or a quieter machine",
+        )
+
+
+def _print_check(check: Check, *, named: bool) -> None:
+    """What was measured on one target."""
+    from lutier.terminal import out
+    from lutier.verification import describe_drift
+    from search.budget import format_ms
+
+    summary = check.verified.summary
+    out.print(
+        f"{f'{check.target}: ' if named else ''}measured {format_ms(summary.median_ms)}"
+        f" [{format_ms(summary.ci_low_ms)}, {format_ms(summary.ci_high_ms)}],"
+        f" predicted {format_ms(check.predicted_ms)}, budget {format_ms(check.budget_ms)}:"
+        f" {'within the budget' if check.is_within else 'OVER the budget'}",
+        markup=False,
+    )
+    if change := describe_drift(check.verified.drift):
+        out.print(change)
+    if not check.is_same_environment:
+        out.print(f"the environment has changed since the search ({check.searched_environment_id})")
+    if check.is_same_table is False:
+        out.print(
+            "the table has changed since the search that predicted this;"
+            f" lutier fit --target '{check.target}' takes the new figures in",
+            markup=False,
         )

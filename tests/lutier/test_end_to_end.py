@@ -146,6 +146,21 @@ def test_a_search_for_two_targets_meets_both_budgets(
     assert (also["target"], also["budget_ms"]) == (other, 1.2)
     assert 0 < also["measured_ms"] <= 1.2
     assert also["rounds"][-1]["architecture"] == result["architecture"]
+    code, verified = run(capsys, "verify", str(folder), "--json")
+    assert (code, verified["target"], verified["within_budget"]) == (0, TARGET, True)
+    (there,) = verified["also"]
+    assert (there["target"], there["within_budget"], there["same_table"]) == (other, True, True)
+    assert there["measured_before_ms"] == also["measured_ms"]
+    file = folder / "result.json"
+    document = json.loads(file.read_text())
+    document["details"]["also"][0]["budget_ms"] = 1e-3
+    file.write_text(json.dumps(document))
+    with pytest.raises(SystemExit) as caught:
+        main(["verify", str(folder)])
+    assert caught.value.code == 5
+    said = capsys.readouterr()
+    assert f"{other}: measured" in said.out
+    assert f"on {other}" in " ".join(said.err.split())
 
 
 def test_a_sweep_shares_one_warm_up_and_says_which_networks_are_on_the_front(
