@@ -112,3 +112,28 @@ def test_alpha_gradients_are_the_papers_sum_over_both_indices(recompute: bool) -
         torch.testing.assert_close(
             gate_to_alpha(mine, alpha), torch.tensor(loop), rtol=1e-4, atol=1e-6
         )
+
+
+def test_in_mixed_precision_recomputing_runs_in_it_too_and_sums_in_32_bits() -> None:
+    x = images(4)[:, :, ::3, ::3]
+    modules = [nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)) for _ in range(2)]
+    seen: list[torch.dtype] = []
+    modules[0].register_forward_hook(lambda _, __, output: seen.append(output.dtype))
+    slopes = []
+    active = nn.Conv2d(3, 3, 1)
+    for recompute in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            out, gates = gated(active(x), x, modules, recompute=recompute)
+            loss = (out * 1.0).square().sum()
+        assert out.dtype == torch.bfloat16
+        (slope,) = torch.autograd.grad(loss, gates)
+        assert slope.dtype == torch.float32
+        slopes.append(slope)
+    assert seen == [torch.bfloat16] * 2
+    assert not torch.is_autocast_enabled("cpu")
+    assert torch.equal(slopes[0], slopes[1])
+    # A number that 16-bit floats do not have.
+    out = torch.ones(1, 1, 17, 241, dtype=torch.bfloat16)
+    same, gates = gated(out, out, [nn.Identity()])
+    (slope,) = torch.autograd.grad(same.float().sum(), gates)
+    assert slope.tolist() == [4097.0, 4097.0]
