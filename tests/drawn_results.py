@@ -81,6 +81,21 @@ def proxyless_details(**changed: Any) -> dict[str, Any]:
     }
 
 
+def strategy_details(**changed: Any) -> dict[str, Any]:
+    """What a strategy leaves: two networks evaluated, a third that failed."""
+    rows = [(FOUND.id, 0.6, ""), (OTHER.id, None, "diverged"), (TRIED.id, 0.5, "")]
+    return {
+        "config": {"strategy": {"population": 4, "sample": 2}, "evaluations": 3, "epochs": 1},
+        "training": {"epochs": 12},
+        "evaluations": [
+            {"order": i, "architecture": architecture, "value": value, "latency_ms": 0.8 + i / 10}
+            | {"seconds": 1.0, "failure": failure}
+            for i, (architecture, value, failure) in enumerate(rows)
+        ],
+        **changed,
+    }
+
+
 def result_document(**changed: Any) -> dict[str, Any]:
     """A ``result.json``."""
     return {

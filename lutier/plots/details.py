@@ -63,6 +63,24 @@ class Trained(Candidate):
     failure: str = ""
 
 
+class Evaluated(_Lenient):
+    """A network that a strategy evaluated (:class:`search.strategies.base.Evaluation`).
+
+    Attributes:
+        order: which evaluation of the search it was, from 0.
+        architecture: its id.
+        value: validation accuracy after a short training; ``None`` where that failed.
+        latency_ms: predicted.
+        failure: why it failed.
+    """
+
+    order: NonNegativeInt
+    architecture: str
+    value: FiniteFloat | None
+    latency_ms: FiniteFloat
+    failure: str = ""
+
+
 class Funnel(_Lenient):
     """How many networks each step of KNAS left (:class:`search.result.Funnel`)."""
 
@@ -109,6 +127,7 @@ class Details(_Lenient):
     probabilities: tuple[tuple[FiniteFloat, ...], ...] = ()
     rounds: tuple[Tried, ...] = ()
     finalists: tuple[Trained, ...] = ()
+    evaluations: tuple[Evaluated, ...] = ()
     funnel: Funnel | None = None
     also: tuple[Further, ...] = ()
     model: Model = Model()

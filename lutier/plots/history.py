@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lutier.plots.blocks import describe_op
-from lutier.plots.details import Epoch, Funnel, Trained, Tried
+from lutier.plots.details import Epoch, Evaluated, Funnel, Trained, Tried
 from lutier.plots.drawing import Drawn, new_figure, plain, style
 from lutier.plots.palette import light
 from lutier.plots.runs import Run
@@ -49,6 +50,7 @@ class History(Drawn):
         epochs: of the search by gradients.
         rounds: networks measured while the budget was being met.
         finalists: networks that were measured and trained.
+        evaluations: networks that a strategy evaluated, in order.
         funnel: how many networks each step left.
         train_loss: of each epoch of the final training from scratch.
         preferences: by block.
@@ -60,6 +62,7 @@ class History(Drawn):
     epochs: tuple[Epoch, ...]
     rounds: tuple[Tried, ...]
     finalists: tuple[Trained, ...]
+    evaluations: tuple[Evaluated, ...]
     funnel: Funnel | None
     train_loss: tuple[float, ...]
     preferences: tuple[Preference, ...]
@@ -67,7 +70,13 @@ class History(Drawn):
     @property
     def is_empty(self) -> bool:
         """Whether the method kept nothing of its course."""
-        return not (self.epochs or self.rounds or self.finalists or self.funnel or self.train_loss)
+        course = (self.epochs, self.rounds, self.finalists, self.evaluations, self.train_loss)
+        return not (any(course) or self.funnel)
+
+    @property
+    def evaluated(self) -> tuple[tuple[Evaluated, float], ...]:
+        """The evaluations that did not fail, each with its value."""
+        return tuple((each, each.value) for each in self.evaluations if each.value is not None)
 
     @property
     def training_losses(self) -> dict[str, tuple[float, ...]]:
@@ -83,7 +92,13 @@ class History(Drawn):
         return tuple(dict.fromkeys(name for each in self.preferences for name in each.labels))
 
     def figure(self) -> Figure:
-        """Losses, expected latency and entropy by epoch; of other methods the training losses."""
+        """Losses, expected latency and entropy by epoch; evaluations; or the training losses."""
+        if self.evaluations:
+            figure = new_figure(10, 3.2)
+            left, right = figure.subplots(1, 2)
+            draw_evaluations(self, left)
+            draw_training(self, right)
+            return figure
         if not self.epochs:
             figure = new_figure(6.4, 3.2)
             draw_training(self, figure.subplots())
@@ -106,6 +121,7 @@ def histories(runs: Sequence[Run]) -> list[History]:
             epochs=run.details.history,
             rounds=run.details.rounds,
             finalists=run.details.finalists,
+            evaluations=run.details.evaluations,
             funnel=run.details.funnel,
             train_loss=run.details.trained.train_loss,
             preferences=_preferences(run),
@@ -167,6 +183,20 @@ def draw_entropy(history: History, axes: Axes) -> None:
     _line(axes, [e.epoch for e in epochs], [e.entropy for e in epochs], "plum", "entropy")
     axes.set_ylim(bottom=0)
     style(axes, "entropy of the choices", "epoch", "nats, mean over blocks")
+
+
+def draw_evaluations(history: History, axes: Axes) -> None:
+    """Value of each evaluation in order, and the best so far."""
+    given = history.evaluated
+    orders, values = [e.order + 1 for e, _ in given], [100 * value for _, value in given]
+    axes.scatter(orders, values, s=18, color=light("blue"), linewidth=0, label="evaluations")
+    best = list(itertools.accumulate(values, max))
+    axes.plot(
+        orders, best, color=light("muted"), drawstyle="steps-post", linewidth=1.4, label="best"
+    )
+    title = f"{history.run}: evaluations"
+    style(axes, title, "evaluation", "validation accuracy, short training (%)")
+    axes.legend(frameon=False, fontsize=8, labelcolor=light("text"))
 
 
 def draw_training(history: History, axes: Axes) -> None:

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     import click
 
 _CONFIGS: Mapping[str, type] = {"proxyless": ProxylessConfig, "knas": KnasConfig}
-_RENAMED = {"pool": "pool_size"}
+_RENAMED = {
+    "pool": "pool_size",
+    "search_batch": "batch_size",
+    "search_rate": "learning_rate",
+    "seconds": "max_seconds",
+    "evaluation_epochs": "epochs",
+}
+"""Flags whose setting has another name."""
 _TRAINING = {"train_epochs": "epochs"}
 _GIVEN = {"target", "space_name", "data", "budget", "confidence", "folder", "seed", "db", "also"}
 # Set for a search as a whole, and said once.
@@ -147,7 +154,9 @@ def _search(run: Run, db: Sequence[str]) -> Command:
         words += ["--confidence", repr(details.confidence)]
     for further in details.also:
         words += ["--also", f"{further.target}={_budget(further.budget_ms)}"]
-    chosen, unsaid = _flags(command, result.method, details.config, details.training)
+    strategy = details.config.get("strategy")
+    config = {**details.config, **(strategy if isinstance(strategy, Mapping) else {})}
+    chosen, unsaid = _flags(command, result.method, config, details.training)
     words += [*chosen, "--seed", str(result.seed), "--out", str(run.folder), *db]
     remark = f"Set from Python, by no flag: {', '.join(unsaid)}." if unsaid else ""
     return Command(title, shlex.join(words), remark)
@@ -179,16 +188,13 @@ def _flags(
             place, values = ("config", config)
         if field not in values:
             continue
-        value, flag = values[field], parameter.opts[-1] if parameter.opts else ""
-        is_usual = field in usual[place] and _same(value, usual[place][field])
-        if is_usual or isinstance(value, str | int | float):
-            said[place].add(field)
-        if is_usual or value is False:
-            continue
-        if value is True:
-            words.append(flag)
-        elif isinstance(value, str | int | float):
-            words += [flag, str(value)]
+        said[place].add(field)
+        value = values[field]
+        # What holds where the flag is left out: its own default, else that of the setting.
+        left_out = parameter.default if isinstance(parameter.default, str | int | float) else None
+        left_out = usual[place].get(field) if left_out is None else left_out
+        if not _same(value, left_out):
+            words += _words(max(parameter.opts, key=len), name, value)
     unsaid = [
         f"{name}={value}"
         for place, values in (("training", training), ("config", config))
@@ -196,6 +202,18 @@ def _flags(
         if name not in said[place] and name in usual[place] and not _same(value, usual[place][name])
     ]
     return words, unsaid
+
+
+def _words(flag: str, name: str, value: Any) -> list[str]:
+    """A flag with its value, as it is typed."""
+    if value is True:
+        return [flag]
+    if value is None:
+        return [flag, "all"] if name == "pool" else []
+    if value is False:
+        return []
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return [flag, text]
 
 
 def _augment(given: Any) -> list[str]:
@@ -215,4 +233,6 @@ def _defaults(config: type | None) -> dict[str, Any]:
 
 
 def _same(value: Any, usual: Any) -> bool:
-    return bool(list(value) == list(usual) if isinstance(usual, tuple) else value == usual)
+    if isinstance(usual, tuple) and isinstance(value, list | tuple):
+        return tuple(value) == usual
+    return bool(value == usual)

@@ -14,6 +14,7 @@ from lutier.report.csv_files import csv_file
 from lutier.report.plot import (
     EMPTY_HOVER,
     Plot,
+    budget_line,
     finished,
     label,
     layout,
@@ -51,23 +52,7 @@ def front_plot(front: Front, number: int, anchor: Anchor) -> Plot:
             points = [p for p in front.points if p.run == name and p.role == role]
             if points:
                 traces.append(_front_trace(go, front.target, (name, role), points, color, anchor))
-    shapes, annotations = [], []
-    for budget_ms in front.budgets_ms:
-        line = {"color": light("bad"), "width": 1.5, "dash": "dash"}
-        ends = {"x0": budget_ms, "x1": budget_ms, "y0": 0, "y1": 1, "yref": "paper"}
-        shapes.append({"type": "line", "line": line, **ends})
-        annotations.append(
-            {
-                "x": budget_ms,
-                "y": 1,
-                "yref": "paper",
-                "yanchor": "bottom",
-                "xanchor": "right",
-                "text": f"budget {format_ms(budget_ms)}",
-                "showarrow": False,
-                "font": {"color": light("bad"), "size": 12},
-            }
-        )
+    budgets = [budget_line(budget_ms) for budget_ms in front.budgets_ms]
     low, high = front.accuracy_range
     latencies = [v for p in front.points for v in (p.low_ms, p.high_ms, p.measured_ms) if v]
     ends_ms = [*latencies, *front.budgets_ms]
@@ -77,8 +62,8 @@ def front_plot(front: Front, number: int, anchor: Anchor) -> Plot:
         "accuracy on the test split (%)",
         xaxis={"range": [min(ends_ms) - margin, max(ends_ms) + margin]},
         yaxis={"range": [100 * low, 100 * high]},
-        shapes=shapes,
-        annotations=annotations,
+        shapes=[line for line, _ in budgets],
+        annotations=[note for _, note in budgets],
     )
     return Plot(
         f"plot-front-{number}",

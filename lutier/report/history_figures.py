@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +12,17 @@ from lutier.plots.front import SERIES
 from lutier.plots.history import History
 from lutier.plots.palette import light
 from lutier.report.csv_files import CsvFile, csv_file
-from lutier.report.plot import EMPTY_HOVER, Plot, finished, label, layout, lines, require_plotly
+from lutier.report.plot import (
+    EMPTY_HOVER,
+    Plot,
+    budget_line,
+    finished,
+    label,
+    layout,
+    lines,
+    require_plotly,
+)
+from lutier.terminal import percent
 from search.budget import format_ms
 
 
@@ -24,6 +36,8 @@ def history_plots(history: History, number: int) -> list[Plot]:
             _expected(history, number, csv),
             _entropy(history, number, csv),
         ]
+    if history.evaluated:
+        plots += _evaluations(history, number)
     if history.training_losses:
         plots.append(_training(history, number))
     return plots
@@ -66,7 +80,12 @@ def _shape(history: History, y: str, **more: Any) -> dict[str, Any]:
         ends = {"x0": min(warm) - 0.5, "x1": max(warm) + 0.5, "y0": 0, "y1": 1, "yref": "paper"}
         shade = {"fillcolor": light("grid"), "opacity": 0.7, "line": {"width": 0}}
         shapes = [{"type": "rect", "layer": "below", **ends, **shade}, *shapes]
-    return layout("epoch", y, shapes=shapes, **more)
+    return layout("epoch", y, shapes=shapes, xaxis=_whole(len(history.epochs)), **more)
+
+
+def _whole(count: int) -> dict[str, Any]:
+    """Ticks of an axis that counts from 1: whole numbers, eight at the most."""
+    return {"tick0": 0, "dtick": max(1, math.ceil(count / 8))}
 
 
 def _from_to(epochs: Sequence[Epoch], name: str) -> tuple[float, float]:
@@ -161,6 +180,82 @@ def _entropy(history: History, number: int, csv: CsvFile) -> Plot:
     )
 
 
+def _evaluations(history: History, number: int) -> list[Plot]:
+    go = require_plotly()
+    given = history.evaluated
+    orders, values = [e.order + 1 for e, _ in given], [100 * value for _, value in given]
+    latencies = [e.latency_ms for e, _ in given]
+    texts = [
+        lines(
+            each.architecture,
+            f"evaluation {each.order + 1}",
+            f"validation {percent(value)} after a short training",
+            f"predicted {format_ms(each.latency_ms)}",
+        )
+        for each, value in given
+    ]
+    csv = csv_file(
+        f"evaluations-{number}.csv",
+        ("run", "order", "architecture", "value", "predicted_ms", "failure"),
+        (
+            (history.run, e.order, e.architecture, e.value, e.latency_ms, e.failure)
+            for e in history.evaluations
+        ),
+    )
+
+    def points(x: list[Any]) -> Any:
+        return go.Scatter(
+            x=x,
+            y=values,
+            mode="markers",
+            name="evaluations",
+            marker={"size": 8, "color": light("blue"), "opacity": 0.85},
+            text=texts,
+            hovertemplate=EMPTY_HOVER,
+        )
+
+    best = go.Scatter(
+        x=orders,
+        y=list(itertools.accumulate(values, max)),
+        mode="lines",
+        line={"shape": "hv", "color": light("muted"), "width": 1.5},
+        name="best so far",
+        hoverinfo="skip",
+    )
+    accuracy = "validation accuracy (%)"
+    failed = len(history.evaluations) - len(given)
+    best_one, best_value = max(given, key=lambda item: item[1])
+    summary = (
+        f"{len(given)} networks were evaluated by a short training"
+        + (f", {failed} more failed" if failed else "")
+        + f". The best, {percent(best_value)}, was evaluation {best_one.order + 1}."
+    )
+    beyond = [history.budget_ms, *latencies]
+    margin = 0.06 * (max(beyond) - min(beyond)) or 0.05 * max(beyond)
+    budget, note = budget_line(history.budget_ms)
+    over_latency = layout(
+        "predicted latency (ms)",
+        accuracy,
+        shapes=[budget],
+        annotations=[note],
+        xaxis={"range": [min(beyond) - margin, max(beyond) + margin]},
+    )
+    ticks = _whole(len(history.evaluations))
+    in_order = finished(go, [best, points(orders)], layout("evaluation", accuracy, xaxis=ticks))
+    return [
+        Plot(f"plot-evaluations-{number}", "Evaluations", summary, in_order, csv, height=300),
+        Plot(
+            f"plot-evaluated-{number}",
+            "Evaluations by predicted latency",
+            f"They were predicted to take {format_ms(min(latencies))} to"
+            f" {format_ms(max(latencies))}; the budget is {format_ms(history.budget_ms)}.",
+            finished(go, [points(latencies)], over_latency),
+            csv,
+            height=300,
+        ),
+    ]
+
+
 def _training(history: History, number: int) -> Plot:
     go = require_plotly()
     losses = history.training_losses
@@ -168,12 +263,14 @@ def _training(history: History, number: int) -> Plot:
         _line(go, range(1, len(values) + 1), values, name, SERIES[i % len(SERIES)], "nats")
         for i, (name, values) in enumerate(losses.items())
     ]
+    longest = max(map(len, losses.values()))
+    shape = layout("epoch", "loss (nats)", xaxis=_whole(longest))
     ends = ", ".join(f"{name} at {values[-1]:.3f}" for name, values in losses.items())
     return Plot(
         f"plot-training-{number}",
         "Training from scratch",
         f"The loss of each network by epoch, label smoothing included; they ended with {ends}.",
-        finished(go, traces, layout("epoch", "loss (nats)")),
+        finished(go, traces, shape),
         csv_file(
             f"training-{number}.csv",
             ("run", "network", "epoch", "loss"),

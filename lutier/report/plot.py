@@ -9,6 +9,7 @@ from typing import Any
 from devices.errors import MissingExtraError
 from lutier.plots.palette import light
 from lutier.report.csv_files import CsvFile
+from search.budget import format_ms
 
 EMPTY_HOVER = "%{text}<extra></extra>"
 
@@ -94,6 +95,23 @@ def layout(x: str, y: str, **more: Any) -> dict[str, Any]:
         "yaxis": {**axis, "title": {"text": y, **title}, **more.pop("yaxis", {})},
         **more,
     }
+
+
+def budget_line(budget_ms: float) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A line where a budget is on an axis of latencies, and what is written at it."""
+    ends = {"x0": budget_ms, "x1": budget_ms, "y0": 0, "y1": 1, "yref": "paper"}
+    line = {"type": "line", "line": {"color": light("bad"), "width": 1.5, "dash": "dash"}, **ends}
+    note = {
+        "x": budget_ms,
+        "y": 1,
+        "yref": "paper",
+        "yanchor": "bottom",
+        "xanchor": "right",
+        "text": f"budget {format_ms(budget_ms)}",
+        "showarrow": False,
+        "font": {"color": light("bad"), "size": 12},
+    }
+    return line, note
 
 
 def finished(go: Any, traces: list[Any], shape: dict[str, Any]) -> dict[str, Any]:

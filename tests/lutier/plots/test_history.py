@@ -39,6 +39,16 @@ def test_probabilities_of_another_space_are_not_shown(tmp_path: Path) -> None:
     assert history.is_empty
 
 
+def test_evaluations_of_a_strategy_are_drawn_with_the_best_so_far(tmp_path: Path) -> None:
+    folder = made.write_result(tmp_path, method="evolution", details=made.strategy_details())
+    (history,) = histories(find_runs([folder]))
+    assert not history.is_empty
+    assert [value for _, value in history.evaluated] == [0.6, 0.5]
+    axes = history.figure().axes[0]
+    assert axes.collections[0].get_offsets().tolist() == [[1, 60], [3, 50]]
+    assert list(axes.lines[0].get_ydata()) == [60, 60]
+
+
 def test_the_figures_show_the_course(tmp_path: Path) -> None:
     knas, proxyless = histories(made.two_runs(tmp_path))
     losses, latency, entropy = proxyless.figure().axes

@@ -11,6 +11,7 @@ import drawn_results as made
 import pytest
 
 from lutier.cli.main import cli
+from lutier.cli.search_knas import DEFAULT_SCORE
 from lutier.plots.evidence import Evidence, gather_evidence
 from lutier.plots.runs import find_runs
 from lutier.report.commands import commands
@@ -53,14 +54,32 @@ def test_what_differs_from_the_defaults_is_said(tmp_path: Path) -> None:
     assert "--train-batch" not in words
 
 
+def test_a_setting_is_said_where_the_flag_left_out_means_another(tmp_path: Path) -> None:
+    for score, said in (("mgm", True), (DEFAULT_SCORE, False)):
+        details = made.knas_details(config={"score": score, "pool_size": None, "halving": [2, 4]})
+        words = searched(tmp_path / score, details=details)
+        assert ("--score" in words) is said
+        assert words[words.index("--pool") + 1] == "all"
+        assert words[words.index("--halving") + 1] == "2,4"
+
+
+def test_settings_of_a_strategy_are_said(tmp_path: Path) -> None:
+    words = searched(tmp_path / "a", method="evolution", details=made.strategy_details())
+    said = dict(itertools.pairwise(words))
+    assert words[2] == "evolution"
+    assert (said["--population"], said["--sample"]) == ("4", "2")
+    assert (said["--evaluations"], said["--evaluation-epochs"]) == ("3", "1")
+
+
 def test_settings_of_the_search_are_not_taken_for_those_of_the_training(tmp_path: Path) -> None:
     details = made.proxyless_details(
-        config={"warmup_epochs": 7, "batch_size": 8, "gradient": "full"},
+        config={"warmup_epochs": 7, "batch_size": 8, "gradient": "full", "momentum": 0.5},
         training={"epochs": 12, "batch_size": 16, "augmentation": {"crop": 0.125, "flip": True}},
     )
     words = searched(tmp_path / "a", method="proxyless", details=details)
     said = dict(itertools.pairwise(words))
     assert (said["--warmup-epochs"], said["--train-batch"]) == ("7", "16")
+    assert said["--search-batch"] == "8"
     assert (said["--gradient"], said["--augment"]) == ("full", "crop+flip")
     remark = next(
         command.remark
@@ -72,7 +91,7 @@ def test_settings_of_the_search_are_not_taken_for_those_of_the_training(tmp_path
         )
         if command.title.startswith("Search")
     )
-    assert "batch_size=8" in remark
+    assert remark == "Set from Python, by no flag: momentum=0.5."
 
 
 def test_further_budgets_and_confidence_are_said(tmp_path: Path) -> None:

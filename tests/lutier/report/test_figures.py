@@ -98,6 +98,18 @@ def test_the_course_of_each_method_is_drawn(tmp_path: Path) -> None:
     assert "the network found at 1.200" in training.summary
 
 
+def test_evaluations_are_drawn_in_order_and_over_latency(tmp_path: Path) -> None:
+    folder = made.write_result(tmp_path, method="evolution", details=made.strategy_details())
+    (history,) = histories(find_runs([folder]))
+    in_order, over_latency = history_plots(history, 1)
+    assert list(traces(in_order.figure, "evaluations")["x"]) == [1, 3]
+    assert list(traces(in_order.figure, "best so far")["y"]) == [60, 60]
+    assert list(traces(over_latency.figure, "evaluations")["x"]) == [0.8, 1.0]
+    assert "1 more failed" in in_order.summary
+    assert "The best, 60.0 %, was evaluation 1." in in_order.summary
+    assert "diverged" in in_order.csv.text
+
+
 def test_text_is_never_markup() -> None:
     assert label("<a href='javascript:x'>&") == "&lt;a href='javascript:x'&gt;&amp;"
     assert lines("<b>", "", "%{x}") == "<b>&lt;b&gt;</b><br>%{x}"
