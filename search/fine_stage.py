@@ -77,8 +77,8 @@ class TrainAnswer:
         return bool(self.train_loss or self.failure)
 
 
-class _Paused(LutierError):
-    """No error: the epoch that was asked for is reached."""
+class _Paused(LutierError):  # noqa: N818  # no error
+    """The epoch that was asked for is reached."""
 
 
 @dataclass(frozen=True)

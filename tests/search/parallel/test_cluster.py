@@ -4,12 +4,12 @@ import dataclasses
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from parallel_work import refuse, square
-from ray_cluster import MISSING, Cluster, free_ports, has_ray, two_nodes
 from small_search import matrix, small, source
 from striped_images import stripes
 
@@ -17,6 +17,7 @@ from devices.errors import DatasetError, InputError, LinkLostError, MissingExtra
 from search.knas import KnasConfig, knas_search
 from search.parallel.base import InProcess
 from search.parallel.cluster import RayCluster, parse_address
+from search.parallel.testing import MISSING, TwoNodes, free_ports, has_ray, two_nodes
 from search.scoring import ScoreWork
 from search.train import TrainConfig
 
@@ -24,14 +25,14 @@ needs_ray = pytest.mark.skipif(not has_ray(), reason=MISSING)
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    with two_nodes() as nodes:
+def cluster() -> Iterator[TwoNodes]:
+    with two_nodes(Path(__file__).parents[2]) as nodes:
         yield nodes
 
 
 @needs_ray
 @pytest.mark.timeout(300)
-def test_two_nodes_one_of_them_killed_half_way_do_what_one_process_does(cluster: Cluster) -> None:
+def test_two_nodes_one_of_them_killed_half_way_do_what_one_process_does(cluster: TwoNodes) -> None:
     import ray
 
     config = KnasConfig(
