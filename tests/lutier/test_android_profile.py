@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,8 +114,11 @@ def test_two_processes_do_not_measure_on_one_phone_at_once(
         ):
             assert first.poll() is None, first.communicate()
         other = profile_words(bench.device, "--op", OP, "--delegate", "none")
+        # However long the other takes to start, the first is not done by then.
+        first.send_signal(signal.SIGSTOP)
         _, err = lutier(*other, status=4)
         assert "is being measured by another process" in err
+        first.send_signal(signal.SIGCONT)
         first.communicate(timeout=200)
     finally:
         first.kill()
