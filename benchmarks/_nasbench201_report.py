@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from _nasbench201_search import COMBINED, EVERYTHING, FINALISTS, PERCENTILES, PHONES, RANDOM
+from _nasbench201_search import APART, COMBINED, EVERYTHING, FINALISTS, PERCENTILES, PHONES, RANDOM
 
 MAX_REGRET = {"cifar10": 0.5, "cifar100": 0.8, "imagenet16-120": 0.9}
 """Points, of the combination with the fewest finalists, on the average over all budgets."""
@@ -51,7 +51,7 @@ def show_means(title: str, part: pd.DataFrame) -> None:
 def missed(frame: pd.DataFrame) -> list[str]:
     """Cells in which the combination does not beat random search, and means over the bound."""
     keys = ["device", "percentile", "data_set", "k"]
-    pairs = frame[frame["k"].isin(FINALISTS) & frame["way"].isin((RANDOM, COMBINED))]
+    pairs = frame[frame["k"].isin(FINALISTS) & frame["way"].isin((RANDOM, COMBINED, APART))]
     table = pairs.pivot(index=keys, columns="way", values="regret")
     lost = table[table[COMBINED] >= table[RANDOM]]
     texts = [
@@ -60,6 +60,8 @@ def missed(frame: pd.DataFrame) -> list[str]:
         for (device, percentile, data_set, k), row in lost.iterrows()
     ]
     print(f"\n{COMBINED} beats random search in {len(table) - len(lost)} of {len(table)} cells")
+    apart = table[APART] >= table[RANDOM]
+    print(f"{APART} in {len(table) - apart.sum()}")
     budgets = frame[(frame["way"] == COMBINED) & (frame["k"] == FINALISTS[0])]
     budgets = budgets[budgets["device"] != ""]
     for data_set, most in MAX_REGRET.items():

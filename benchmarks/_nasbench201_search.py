@@ -26,8 +26,6 @@ from search.spaces.cell_forms import representatives
 from search.spaces.nasbench201 import nasbench201, parse_string
 from search.strategies.admissible import ListAdmissible
 from search.strategies.base import Strategy
-from search.strategies.evolution import RegularizedEvolution
-from search.strategies.tpe import TpeSearch
 from search.tables.nasbench201 import AccuracyTable
 
 Floats = npt.NDArray[np.float64]
@@ -54,9 +52,9 @@ CANDIDATES = (
 )
 """Proxies that a combination is chosen from."""
 
-MOST_PARTS = 3
+MOST_PARTS = 2
 RANDOM, MGM, EVERYTHING = "random", "KNAS (MGM)", "everything"
-COMBINED, SIZE = "KNAS (combination)", "KNAS (flops)"
+COMBINED, APART, SIZE = "KNAS (combination)", "KNAS (chosen apart)", "KNAS (flops)"
 MOST = max(FINALISTS)
 
 
@@ -248,38 +246,67 @@ class Problem:
         return Rankings(budget, {name: self.scores[name] for name in names})
 
 
-def halves(budgets: Sequence[Budget]) -> list[int]:
-    """Of each budget, which half of the devices it is of; batches of a device are one device."""
+def device_numbers(budgets: Sequence[Budget]) -> Ints:
+    """Which device each budget is of; one device in batches of several sizes is one."""
     devices = [re.sub(r"_\d+$", "", budget.device) for budget in budgets]
     order = list(dict.fromkeys(devices))
-    return [order.index(device) % 2 for device in devices]
+    return np.array([order.index(device) for device in devices])
 
 
-def choose(problem: Problem, names: Sequence[str]) -> dict[tuple[int, str], Combination]:
-    """The best combination for each half of the devices and data set, chosen on the others.
+@dataclass(frozen=True)
+class Ratings:
+    """Regret of every combination, in shares of that of random search in the same place.
 
-    That is, of those that beat random search most often, the one of least mean regret, in shares of
-    that of random search under the same budget, on the same data set, with as many finalists.
-
-    Returns:
-        By half and data set, what was chosen on the other half and the other data sets.
+    Attributes:
+        combinations: what is rated.
+        shares: shape ``(budgets, combinations, finalists, data sets)``.
+        devices: number of the device of each budget.
     """
-    every, rows = list(combinations(names)), []
-    for budget in problem.budgets:
-        rankings = problem.rankings(budget, names)
-        random = random_finalists(budget, problem.repeats, problem.seed)
-        picked = [random, *(rankings.best(one, MOST) for one in every)]
-        rows.append([mean_regrets(problem, budget, one) for one in picked])
-    # (budgets, combinations, finalists, data sets)
-    shares = np.array(rows)
-    shares = shares[:, 1:] / shares[:, :1]
-    half = np.array(halves(problem.budgets))
-    chosen = {}
-    for this, (i, one) in itertools.product((0, 1), enumerate(problem.trainings)):
-        others = np.delete(shares[half != this], i, axis=3)
-        lost, mean = (others >= 1).sum((0, 2, 3)), others.mean((0, 2, 3))
-        chosen[this, one.data_set] = every[int(np.lexsort((mean, lost))[0])]
-    return chosen
+
+    combinations: Sequence[Combination]
+    shares: Floats
+    devices: Ints
+
+    @classmethod
+    def of(cls, problem: Problem, names: Sequence[str]) -> Ratings:
+        every, rows = list(combinations(names)), []
+        for budget in problem.budgets:
+            rankings = problem.rankings(budget, names)
+            random = random_finalists(budget, problem.repeats, problem.seed)
+            picked = [random, *(rankings.best(one, MOST) for one in every)]
+            rows.append([mean_regrets(problem, budget, one) for one in picked])
+        regrets = np.array(rows)
+        return cls(every, regrets[:, 1:] / regrets[:, :1], device_numbers(problem.budgets))
+
+    def best(self, known: npt.NDArray[np.bool_]) -> Combination:
+        """Of those that beat random search most often, the one of least mean share.
+
+        Args:
+            known: what may be gone by, shape ``(budgets, data sets)``.
+        """
+        shares = self.shares.transpose(0, 3, 1, 2)[known]
+        lost, mean = (shares >= 1).sum((0, 2)), shares.mean((0, 2))
+        return self.combinations[int(np.lexsort((mean, lost))[0])]
+
+    def chosen(self, apart: bool) -> list[list[Combination]]:
+        """For each budget and data set, the combination that was chosen without it.
+
+        Args:
+            apart: whether it is chosen on other devices and on other data sets; otherwise on the
+                other half of the pairs of a device and a data set, which are in two halves like
+                the fields of a chessboard.
+        """
+        budgets, data_sets = len(self.devices), self.shares.shape[3]
+        colour = (self.devices[:, None] + np.arange(data_sets)) % 2
+        found: dict[tuple[int, int], Combination] = {}
+        for half, data_set in itertools.product((0, 1), range(data_sets)):
+            known = colour != half
+            if apart:
+                other = np.arange(data_sets) != data_set
+                known = (self.devices[:, None] % 2 != half) & other
+            found[half, data_set] = self.best(known)
+        halves = np.broadcast_to(self.devices[:, None] % 2, colour.shape) if apart else colour
+        return [[found[int(halves[i, d]), d] for d in range(data_sets)] for i in range(budgets)]
 
 
 def mean_regrets(problem: Problem, budget: Budget, picked: Ints) -> list[list[float]]:
@@ -314,35 +341,36 @@ def strategy_finalists(problem: Problem, budget: Budget, strategy: Strategy) -> 
     return found
 
 
-def run(problem: Problem, names: Sequence[str]) -> dict[str, Any]:
+def run(problem: Problem, names: Sequence[str], strategies: Sequence[Strategy]) -> dict[str, Any]:
     """Regret of every way to search, under every budget and on every data set.
 
     Strategies that learn from trainings are run on phones and without a budget.
     """
-    chosen = choose(problem, names)
-    print("combinations, each chosen on the other half of the devices and the other data sets:")
-    for (half, data_set), combination in chosen.items():
-        print(f"  half {half + 1}, {data_set:15s} {text_of(combination)}")
+    ratings = Ratings.of(problem, names)
+    chosen = {COMBINED: ratings.chosen(apart=False), APART: ratings.chosen(apart=True)}
+    for way, table in chosen.items():
+        texts = dict.fromkeys(text_of(one) for row in table for one in row)
+        print(f"{way}: {'; '.join(texts)}")
     results: list[dict[str, Any]] = []
-    for budget, half in zip(problem.budgets, halves(problem.budgets), strict=True):
+    for i, budget in enumerate(problem.budgets):
         rankings = problem.rankings(budget, names)
-        ways: dict[str, list[Ints]] = {
-            RANDOM: same(problem, random_finalists(budget, problem.repeats, problem.seed)),
-            COMBINED: [
-                rankings.best(chosen[half, one.data_set], MOST) for one in problem.trainings
-            ],
-        }
+        random = random_finalists(budget, problem.repeats, problem.seed)
+        ways: dict[str, list[Ints]] = {RANDOM: same(problem, random)}
+        for way, table in chosen.items():
+            ways[way] = [rankings.best(one, MOST) for one in table[i]]
         for way, name in ((MGM, "mgm"), (SIZE, "flops")):
             alone = problem.rankings(budget, [name]).best(("sum", (name,)), MOST)
             ways[way] = same(problem, alone)
         if budget.device in ("", *PHONES):
-            for strategy in (RegularizedEvolution(), TpeSearch()):
+            for strategy in strategies:
                 ways[strategy.name] = strategy_finalists(problem, budget, strategy)
+                print(f"  {strategy.name}, {budget}: done", flush=True)
         for (way, picked), count in itertools.product(ways.items(), FINALISTS):
             results += rows_of(problem, budget, way, picked, count)
         everything = same(problem, budget.networks)
         results += rows_of(problem, budget, EVERYTHING, everything, len(budget.networks))
-    return {"chosen": {f"{h} {d}": text_of(c) for (h, d), c in chosen.items()}, "cells": results}
+    texts = {way: [[text_of(one) for one in row] for row in table] for way, table in chosen.items()}
+    return {"chosen": texts, "cells": results}
 
 
 def same(problem: Problem, picked: Ints) -> list[Ints]:

@@ -40,6 +40,7 @@ from _nasbench201_figures import (
     show,
     triple,
 )
+from _nasbench201_report import report
 from _nasbench201_scores import (
     Scorer,
     Setting,
@@ -56,10 +57,14 @@ from _reporting import finish, header
 from devices.errors import InputError, LutierError, MissingExtraError
 from search.proxies.registry import proxy_names
 from search.spaces.cell_forms import representatives
+from search.strategies.base import Strategy
+from search.strategies.evolution import RegularizedEvolution
+from search.strategies.tpe import TpeSearch
 from search.tables.nasbench201 import DATA_SETS, load_accuracies
 
 QUICK = 12
 SAMPLE, COST_SAMPLE = 300, 8
+STRATEGIES: dict[str, Strategy] = {"evolution": RegularizedEvolution(), "tpe": TpeSearch()}
 LATENCIES = Path("../shared/data/nb201_latency_ms.parquet")
 
 
@@ -81,6 +86,9 @@ def main() -> int:
     parser.add_argument("--results", type=Path, metavar="FILE", help="keeps scores as they come")
     parser.add_argument("--beside", type=Path, metavar="FILE", help="scores: agreement with these")
     parser.add_argument("--latencies", type=Path, default=LATENCIES, metavar="FILE")
+    parser.add_argument(
+        "--strategies", nargs="*", default=list(STRATEGIES), choices=list(STRATEGIES)
+    )
     parser.add_argument("--repeats", type=int, default=50, help="search: under each budget")
     parser.add_argument("--rounds", type=int, default=5, help="cost: that are timed")
     parser.add_argument("--seed", type=int, default=0)
@@ -142,13 +150,10 @@ def run_search(arguments: argparse.Namespace) -> dict[str, Any]:
         searches.Trainings(table, networks, arguments.repeats, arguments.seed) for table in tables
     ]
     problem = searches.Problem(networks, scores, trainings, budgets, arguments.seed)
-    result = searches.run(problem, searches.CANDIDATES)
-    return {
-        "scores": str(path),
-        "repeats": arguments.repeats,
-        **result,
-        **searches.report(result["cells"]),
-    }
+    strategies = [STRATEGIES[name] for name in arguments.strategies]
+    result = searches.run(problem, searches.CANDIDATES, strategies)
+    missed = report(result["cells"])
+    return {"scores": str(path), "repeats": arguments.repeats, **result, "missed": missed}
 
 
 def run_scores(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -67,10 +67,22 @@ def test_ranks_are_within_the_budget_and_failures_are_never_finalists() -> None:
     assert ranks.best(("product", ("a", "b")), 1).tolist()[0] in (0, 1)
 
 
-def test_one_device_in_several_batches_is_in_one_half() -> None:
+def test_one_device_in_several_batches_is_one_device() -> None:
     names = ["", "gpu_1", "gpu_32", "phone"]
     budgets = [searches.Budget(name, 50, 1.0, np.arange(4)) for name in names]
-    assert searches.halves(budgets) == [0, 1, 1, 0]
+    assert searches.device_numbers(budgets).tolist() == [0, 1, 1, 2]
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_combination_is_chosen_without_the_place_it_is_reported_in(apart: bool) -> None:
+    every = [("sum", ("a",)), ("sum", ("b",))]
+    shares = np.full((2, 2, 2, 2), 0.5)
+    # The second combination is better on the first device and data set, and nowhere else.
+    shares[0, 1, :, 0] = 0.1
+    shares[1, 1, :, 1] = shares[0, 1, :, 1] = shares[1, 1, :, 0] = 0.6
+    ratings = searches.Ratings(every, shares, np.array([0, 1]))
+    assert ratings.best(np.array([[True, False], [False, False]])) == every[1]
+    assert ratings.chosen(apart)[0][0] == every[0]
 
 
 def test_budgets_are_percentiles_of_each_device(tmp_path: Path) -> None:
@@ -119,7 +131,11 @@ def test_cells_that_are_lost_and_means_over_the_bound_are_missed() -> None:
     rows = [
         {"device": "phone", "percentile": p, "data_set": "cifar10", "way": way, "k": k, "regret": r}
         for p, k in itertools.product((10, 25), searches.FINALISTS)
-        for way, r in ((searches.RANDOM, 1.0), (searches.COMBINED, 2.0 if p == 10 else 0.1))
+        for way, r in (
+            (searches.RANDOM, 1.0),
+            (searches.APART, 1.0),
+            (searches.COMBINED, 2.0 if p == 10 else 0.1),
+        )
     ]
     missed = reports.missed(pd.DataFrame(rows))
     assert len(missed) == 3
