@@ -22,8 +22,14 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
-from devices.errors import InputError, MissingExtraError, StoreError
+from devices.errors import InputError, MissingExtraError, MissingTableError, StoreError
 from profiler.storage.interrupts import held_back
+from profiler.storage.read_only import (
+    not_current,
+    postgresql_reader,
+    require_file,
+    sqlite_reader,
+)
 from profiler.storage.versions import inspect_file, is_current, migrate
 
 RECONNECT_SECONDS = 10.0
@@ -54,32 +60,46 @@ class Database:
     Args:
         url: ``sqlite:///FILE`` or ``postgresql+psycopg://USER@HOST/DATABASE``.
         reconnect_seconds: how long a server may be away between two transactions.
+        read_only: let nothing be written. The database itself refuses it, no file is made, no
+            schema is changed.
 
     Raises:
         InputError: not a URL, or not of a database that Lutier keeps measurements in.
         MissingExtraError: the driver is not installed.
+        MissingTableError: there is no database to read.
         StoreError: not a Lutier store, a newer schema, or it cannot be opened. It is left
             untouched.
     """
 
-    def __init__(self, url: str, *, reconnect_seconds: float = RECONNECT_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        reconnect_seconds: float = RECONNECT_SECONDS,
+        read_only: bool = False,
+    ) -> None:
         self.url = parse_url(url)
         self.shown = self.url.render_as_string(hide_password=True)
         self.is_server = self.url.get_backend_name() == "postgresql"
         self._reconnect_seconds = 0.0
         if not self.is_server:
+            if read_only:
+                require_file(self.url)
             inspect_file(self.url)
-        self._engine = _engine(self.url, self.shown)
+        with _usable(self.url, self.shown):
+            self._engine = _engine(self.url, read_only=read_only)
         try:
             with self.reading() as connection:
                 current = is_current(connection, self.shown)
+                if read_only and not current:
+                    raise not_current(connection, self.shown)
             if not current:
                 with self.writing() as connection:
                     self.lock(connection)
                     # Another process may have been quicker.
                     if not is_current(connection, self.shown):
                         migrate(connection)
-        except StoreError:
+        except (StoreError, MissingTableError):
             self.close()
             raise
         self._reconnect_seconds = reconnect_seconds
@@ -193,11 +213,11 @@ def _hide_password(url: str) -> str:
     return re.sub(r"(//[^/@:]*):.*@", r"\1:***@", url)
 
 
-def _engine(url: URL, shown: str) -> sa.Engine:
+@contextmanager
+def _usable(url: URL, shown: str) -> Iterator[None]:
+    """What SQLAlchemy says of a URL that it has no use for, in one line."""
     try:
-        if url.get_backend_name() == "postgresql":
-            return _postgresql_engine(url)
-        engine = sa.create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S})
+        yield
     except NoSuchModuleError as error:
         raise InputError(
             f"no such kind of database: {url.drivername}", str(error), _EXAMPLE
@@ -212,6 +232,15 @@ def _engine(url: URL, shown: str) -> sa.Engine:
         raise InputError(
             f"{shown} is not a usable database URL", _one_line(error), _EXAMPLE
         ) from error
+
+
+def _engine(url: URL, *, read_only: bool) -> sa.Engine:
+    if url.get_backend_name() == "postgresql":
+        engine = _postgresql_engine(url)
+        return postgresql_reader(engine) if read_only else engine
+    if read_only:
+        return sqlite_reader(url)
+    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S})
     sa.event.listen(engine, "connect", _set_up_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine

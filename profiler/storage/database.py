@@ -87,16 +87,25 @@ class MeasurementStore:
         url: ``sqlite:///FILE`` or ``postgresql+psycopg://USER@HOST/DATABASE``. A SQLite file is
             made where there is none; the schema is brought up to date where it is older.
         reconnect_seconds: how long a server may be away between two calls.
+        read_only: let nothing be written: no file is made, no schema is changed, and what writes
+            raises.
 
     Raises:
         InputError: not a URL, or not of a database that measurements can be kept in.
         MissingExtraError: the driver of the database is not installed.
+        MissingTableError: ``read_only``, and there is no database.
         StoreError: not a Lutier store, a newer schema, or it cannot be opened. It is left
             untouched. Every method raises it where the database fails.
     """
 
-    def __init__(self, url: str, *, reconnect_seconds: float = RECONNECT_SECONDS) -> None:
-        self._database = Database(url, reconnect_seconds=reconnect_seconds)
+    def __init__(
+        self,
+        url: str,
+        *,
+        reconnect_seconds: float = RECONNECT_SECONDS,
+        read_only: bool = False,
+    ) -> None:
+        self._database = Database(url, reconnect_seconds=reconnect_seconds, read_only=read_only)
         self.url = self._database.url
 
     @property

@@ -113,14 +113,25 @@ def settings_id(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def read_rows(connection: Connection, target: str, environment_id: str) -> list[PortableRow]:
-    """The finished measurements of a target; of two protocols the later measurement of a key."""
+def read_rows(
+    connection: Connection, target: str, environment_id: str, key: str | None = None
+) -> list[PortableRow]:
+    """The finished measurements of a target; of two protocols the later measurement of a key.
+
+    Args:
+        connection: within a transaction.
+        target: which.
+        environment_id: which of its environments.
+        key: of the only op or network that is wanted; all by default.
+    """
     table = MeasurementRow.__table__
-    chosen = (
+    chosen = [
         table.c.target == target,
         table.c.environment_id == environment_id,
         table.c.status == DONE,
-    )
+    ]
+    if key is not None:
+        chosen.append(table.c.key == key)
     protocols = connection.execute(sa.select(ProtocolRow.id, ProtocolRow.settings))
     settings = {row.id: row.settings for row in protocols}
     recorded: dict[int, list[PortableVisit]] = {}
