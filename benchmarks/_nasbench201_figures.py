@@ -14,6 +14,7 @@ from search.proxies.az_nas import PARTS
 from search.proxies.ranking import rank_product, rank_sum
 
 KEYS = ("spearman", "kendall", "published_spearman", "spearman_failed_last")
+MOST_PARTS = 3
 ENOUGH = 1000
 """Networks of different functions that a combination is chosen and reported on."""
 
@@ -112,7 +113,7 @@ def chosen(
         mine = sides == of
         return [float(spearmanr(total[mine], column[mine]).statistic) for column in columns]
 
-    best = max(combinations(names), key=lambda one: float(np.mean(spearmans(one, 0))))
+    best = max(combinations(names, MOST_PARTS), key=lambda one: float(np.mean(spearmans(one, 0))))
     return best, spearmans(best, 1)
 
 

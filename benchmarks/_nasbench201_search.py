@@ -193,9 +193,9 @@ class Rankings:
         return self.networks[first[np.argsort(-total[first], kind="stable")]]
 
 
-def combinations(names: Sequence[str]) -> Iterator[Combination]:
+def combinations(names: Sequence[str], most: int) -> Iterator[Combination]:
     """Every sum and product of the ranks of a few proxies, the fewest first."""
-    for count in range(1, MOST_PARTS + 1):
+    for count in range(1, most + 1):
         for parts in itertools.combinations(names, count):
             yield "sum", parts
             if count > 1:
@@ -269,7 +269,7 @@ class Ratings:
 
     @classmethod
     def of(cls, problem: Problem, names: Sequence[str]) -> Ratings:
-        every, rows = list(combinations(names)), []
+        every, rows = list(combinations(names, MOST_PARTS)), []
         for budget in problem.budgets:
             rankings = problem.rankings(budget, names)
             random = random_finalists(budget, problem.repeats, problem.seed)
