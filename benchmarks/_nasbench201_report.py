@@ -33,10 +33,14 @@ def report(cells: Sequence[Mapping[str, Any]]) -> list[str]:
     for title, part in groups:
         if part.empty:
             continue
-        print(f"\n{title}: {part.groupby(['device', 'percentile']).ngroups} budgets")
+        budgets = part.groupby(["device", "percentile"]).ngroups
+        print(f"\n{title}: {budgets} budgets")
         for way, count in part[["way", "k"]].drop_duplicates().itertuples(index=False):
-            if way != EVERYTHING:
-                show_means(f"{way}, k={count}", part[(part["way"] == way) & (part["k"] == count)])
+            rows = part[(part["way"] == way) & (part["k"] == count)]
+            # Strategies are run under some budgets only.
+            is_everywhere = rows.groupby(["device", "percentile"]).ngroups == budgets
+            if way != EVERYTHING and is_everywhere:
+                show_means(f"{way}, k={count}", rows)
         show_means(EVERYTHING, part[part["way"] == EVERYTHING])
     return missed(frame)
 
