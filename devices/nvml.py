@@ -180,6 +180,39 @@ class Gpu:
             ) from error
 
 
+def driver_and_gpus(library: Any = None) -> tuple[str, list[str]]:
+    """Version of NVIDIA's driver, and name and memory of every GPU that it has, without CUDA.
+
+    Args:
+        library: the module ``pynvml``, or something like it.
+
+    Raises:
+        MissingExtraError: the package nvidia-ml-py is not installed.
+        DeviceError: there is no NVIDIA driver, or it does not answer.
+    """
+    nvml = library or _pynvml()
+    try:
+        nvml.nvmlInit()
+        try:
+            handles = [
+                nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())
+            ]
+            gpus = [
+                f"{nvml.nvmlDeviceGetName(each)},"
+                f" {nvml.nvmlDeviceGetMemoryInfo(each).total / 2**30:.0f} GiB"
+                for each in handles
+            ]
+            return str(nvml.nvmlSystemGetDriverVersion()), gpus
+        finally:
+            nvml.nvmlShutdown()
+    except nvml.NVMLError as error:
+        raise DeviceError(
+            "NVIDIA's management library does not start",
+            str(error),
+            "nvidia-smi, which shows what is wrong with the driver",
+        ) from error
+
+
 def _pynvml() -> Any:
     try:
         import pynvml

@@ -15,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from lutier.terminal import err, percent
+from lutier.terminal import err, out, percent
 from profiler.events import Event, Failed, Prepared, RoundEnded, Visited, Waiting
 from profiler.protocol import Protocol
 
@@ -28,14 +28,14 @@ class Bar:
     Args:
         label: what is being done.
         total: how much there is to do.
-        quiet: print nothing at all.
+        quiet: print nothing at all; so it is where the command was given --quiet.
     """
 
     def __init__(self, label: str, total: int, *, quiet: bool = False) -> None:
         self._label = label
         self._total = total
         self._done = 0
-        self._quiet = quiet
+        self._quiet = quiet or out.quiet
         self._last_line = time.monotonic()
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -46,7 +46,7 @@ class Bar:
             TimeRemainingColumn(),
             console=err,
             transient=True,
-            disable=quiet or not err.is_terminal,
+            disable=self._quiet or not err.is_terminal,
         )
         self._task: TaskID = self._progress.add_task(label, total=total)
 

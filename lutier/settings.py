@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from devices.errors import InputError, UnknownNameError
 from devices.target import Target
@@ -22,35 +22,72 @@ RENEWAL = 4.0
 
 
 class Settings(BaseModel):
-    """What can be set once instead of with every command.
+    """What can be set once instead of with every command; each field says what it does.
 
-    Attributes:
-        home: folder of what Lutier keeps: the default database and the fitted models.
-        db: URL of the database; by default ``lutier.db`` in ``home``.
-        seed: of everything that is drawn at random.
-        networks: whole networks that ``lutier profile`` measures among the ops.
-        max_rounds: rounds after which measuring ends, quiet or not.
-        min_seconds: measuring goes on at least this long.
-        max_seconds: measuring ends after this long, quiet or not.
-        target_error: split-half error at which measuring ends early, relative.
-        benchmark_model: file of the program that measures LiteRT on phones.
-        perf_test: file of the one that measures ONNX Runtime on phones.
-        android_patience: how long a phone that went away is waited for, in seconds.
+    Where a value has a unit, the field's ``json_schema_extra`` names it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    home: Path = Field(default_factory=lambda: platformdirs.user_data_path("lutier"))
-    db: str = ""
-    seed: int = Field(default=0, ge=0)
-    networks: int = Field(default=60, ge=0, le=10_000)
-    max_rounds: int = Field(default=300, ge=12, le=100_000)
-    min_seconds: float = Field(default=3.0, ge=0)
-    max_seconds: float = Field(default=120.0, ge=0)
-    target_error: float = Field(default=0.01, gt=0, lt=1)
-    benchmark_model: Path | None = None
-    perf_test: Path | None = None
-    android_patience: float = Field(default=120.0, ge=0, le=86_400)
+    home: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("lutier"),
+        description="Folder of what is kept: the default database and the fitted models.",
+    )
+    db: str = Field(
+        default="",
+        description="URL of the database, sqlite:///FILE or postgresql://USER@HOST/DATABASE;"
+        " where it is empty, lutier.db in home.",
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of everything that is drawn at random.")
+    networks: int = Field(
+        default=60,
+        ge=0,
+        le=10_000,
+        description="Whole networks that lutier profile measures among the ops.",
+    )
+    max_rounds: int = Field(
+        default=300,
+        ge=12,
+        le=100_000,
+        description="Rounds after which measuring ends, quiet or not.",
+    )
+    min_seconds: float = Field(
+        default=3.0,
+        ge=0,
+        description="Measuring goes on at least this long.",
+        json_schema_extra={"unit": "seconds"},
+    )
+    max_seconds: float = Field(
+        default=120.0,
+        ge=0,
+        description="Measuring ends after this time, quiet or not.",
+        json_schema_extra={"unit": "seconds"},
+    )
+    target_error: float = Field(
+        default=0.01,
+        gt=0,
+        lt=1,
+        description="Split-half error at which measuring ends early.",
+        json_schema_extra={"unit": "share (0.01 is 1 %)"},
+    )
+    benchmark_model: Path | None = Field(
+        default=None, description="The program that measures LiteRT on phones."
+    )
+    perf_test: Path | None = Field(
+        default=None, description="The program that measures ONNX Runtime on phones."
+    )
+    android_patience: float = Field(
+        default=120.0,
+        ge=0,
+        le=86_400,
+        description="How long a phone that went away is waited for.",
+        json_schema_extra={"unit": "seconds"},
+    )
+
+    @field_validator("benchmark_model", "perf_test", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
 
     @property
     def programs(self) -> dict[str, Path]:
@@ -114,16 +151,7 @@ def load_settings(
         UnknownNameError: a key in the file that is no setting, with the nearest.
         InputError: a file that is not TOML, or a value that cannot be used.
     """
-    path = (folder or Path.cwd()) / FILE_NAME
-    merged: dict[str, Any] = {}
-    if path.is_file():
-        try:
-            merged.update(tomllib.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot read {path}", str(error)) from error
-        for key in merged:
-            if key not in Settings.model_fields:
-                raise UnknownNameError.of(f"setting in {path}", key, Settings.model_fields)
+    merged = read_settings_file(folder or Path.cwd())
     for name in Settings.model_fields:
         value = environment.get(PREFIX + name.upper())
         if value:
@@ -135,3 +163,23 @@ def load_settings(
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise InputError(f"setting {name}={first['input']!r}", first["msg"]) from error
+
+
+def read_settings_file(folder: Path) -> dict[str, Any]:
+    """What ``lutier.toml`` in a folder sets; nothing where there is none.
+
+    Raises:
+        UnknownNameError: a key that is no setting, with the nearest.
+        InputError: a file that is not TOML.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        return {}
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}", str(error)) from error
+    for key in found:
+        if key not in Settings.model_fields:
+            raise UnknownNameError.of(f"setting in {path}", key, Settings.model_fields)
+    return found

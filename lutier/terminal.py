@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,8 +27,8 @@ def to_json(value: Any) -> Any:
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON object on standard output."""
-    out.print(json.dumps(to_json(value)), markup=False)
+    """Print one JSON object on standard output, where that was asked for, quiet or not."""
+    sys.stdout.write(json.dumps(to_json(value)) + "\n")
 
 
 def duration(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
+from lutier.cli.completers import complete_target
 from lutier.cli.options import db_option, json_option, space_option
 
 _SHOWN = 10
@@ -16,7 +17,13 @@ _SHOWN = 10
     )
 )
 @space_option
-@click.option("--target", required=True, metavar="TARGET", help="TARGET or TARGET@ENVIRONMENT_ID.")
+@click.option(
+    "--target",
+    required=True,
+    metavar="TARGET",
+    help="TARGET or TARGET@ENVIRONMENT_ID.",
+    shell_complete=complete_target,
+)
 @db_option
 @json_option
 def coverage(space_name: str, target: str, db: str | None, as_json: bool) -> None:
@@ -50,8 +57,8 @@ def coverage(space_name: str, target: str, db: str | None, as_json: bool) -> Non
         "Example: [bold]lutier table diff 'cpu/onnxruntime?threads=1' laptop-in-may.json[/bold]"
     )
 )
-@click.argument("first", metavar="A")
-@click.argument("second", metavar="B")
+@click.argument("first", metavar="A", shell_complete=complete_target)
+@click.argument("second", metavar="B", shell_complete=complete_target)
 @db_option
 @click.option("--other-db", metavar="URL", help="Database of B, where it is another one.")
 @json_option

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
+from click import get_current_context
 
-from lutier.cli.options import seed_option
+from lutier.cli.options import hush, json_option, quiet_option, seed_option
 
 if TYPE_CHECKING:
     from latency_models.evaluate import Evaluation
@@ -29,7 +30,9 @@ TARGET = "cpu/onnxruntime?threads=1"
     help="Folder for the database, the models and the results.",
 )
 @seed_option
-def demo(folder: Path, seed: int | None) -> None:
+@quiet_option
+@json_option
+def demo(folder: Path, seed: int | None, as_json: bool) -> None:
     """The main job from end to end on this machine's CPU, in a few minutes.
 
     Measures the ops of a small search space, fits the latency model, tests it on networks that it
@@ -38,6 +41,7 @@ def demo(folder: Path, seed: int | None) -> None:
     """
     import time
 
+    from devices.errors import BudgetError
     from devices.target import Target
     from lutier.cli.profiling import run_profile
     from lutier.cli.search_common import print_result
@@ -46,11 +50,13 @@ def demo(folder: Path, seed: int | None) -> None:
     from lutier.searching_knas import search_knas
     from lutier.searching_proxyless import search_proxyless
     from lutier.settings import load_settings
-    from lutier.terminal import out
+    from lutier.terminal import out, print_json
     from search.budget import format_ms
     from search.knas import KnasConfig
     from search.proxyless_config import ProxylessConfig
 
+    if as_json:
+        hush(get_current_context())
     start = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     settings = load_settings(
@@ -90,7 +96,44 @@ def demo(folder: Path, seed: int | None) -> None:
         else:
             results.append(search_knas(settings, request, KnasConfig()))
         print_result(results[-1])
-    _print_summary(folder, table, evaluation, results, time.monotonic() - start)
+    seconds = time.monotonic() - start
+    _print_summary(folder, table, evaluation, results, seconds)
+    if as_json:
+        print_json(_document(folder, table, evaluation, results, seconds))
+    over = [result.method for result in results if not result.is_within_budget]
+    if over:
+        raise BudgetError(f"over the budget when measured: {', '.join(over)}")
+
+
+def _document(
+    folder: Path,
+    table: LatencyTable,
+    evaluation: Evaluation,
+    results: list[SearchResult],
+    seconds: float,
+) -> dict[str, Any]:
+    return {
+        "target": table.target,
+        "environment": table.environment.to_dict(),
+        "ops": len(table),
+        "networks": len(table.networks),
+        "split_half_error": table.split_half_error,
+        "evaluation": evaluation.to_dict(),
+        "results": [
+            {
+                "method": result.method,
+                "out": str(folder / result.method),
+                "architecture": result.architecture,
+                "accuracy": result.accuracy,
+                "predicted_ms": result.predicted_ms,
+                "measured_ms": result.measured_ms,
+                "budget_ms": result.budget_ms,
+                "within_budget": result.is_within_budget,
+            }
+            for result in results
+        ],
+        "seconds": round(seconds, 2),
+    }
 
 
 def _budget_ms(table: LatencyTable) -> float:
@@ -132,7 +175,6 @@ def _print_summary(
 ) -> None:
     from rich.table import Table
 
-    from devices.errors import BudgetError
     from lutier.terminal import out, percent
     from search.budget import format_ms
 
@@ -165,6 +207,3 @@ def _print_summary(
     out.print(
         f"next        lutier export {folder}/proxyless --format onnx -o network.onnx", markup=False
     )
-    over = [result.method for result in results if not result.is_within_budget]
-    if over:
-        raise BudgetError(f"over the budget when measured: {', '.join(over)}")

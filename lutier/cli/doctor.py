@@ -2,57 +2,105 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import rich_click as click
 
-from lutier.cli.options import db_option, json_option
+from lutier.cli.completers import complete_device, complete_part
+from lutier.cli.options import db_option, json_option, quiet_option
 
-_SIGNS = {"ok": "[green]ok[/green]  ", "warn": "[yellow]warn[/yellow]", "fail": "[red]fail[/red]"}
+if TYPE_CHECKING:
+    from lutier.checks import Finding
+
+_SIGNS = {
+    "ok": "[green]ok[/green]  ",
+    "warn": "[yellow]warn[/yellow]",
+    "none": "[dim]none[/dim]",
+    "fail": "[red]fail[/red]",
+}
+_INDENT = 6
 
 
 @click.command(
-    epilog="Example: [bold]lutier doctor[/bold], [bold]lutier doctor --device android[/bold]"
+    epilog="Example: [bold]lutier doctor[/bold], [bold]lutier doctor --device android[/bold],"
+    " [bold]lutier doctor --for report[/bold]"
 )
 @click.option(
     "--device",
-    default="cpu",
-    show_default=True,
-    help="This machine, or a phone: android:SERIAL, android where only one is attached.",
+    metavar="DEVICE",
+    help="Look at this device: cpu, cuda:0, android:SERIAL (android where only one is attached),"
+    " ssh:HOST, replay:FILE. [dim]\\[default: cpu][/dim]",
+    shell_complete=complete_device,
+)
+@click.option(
+    "--for",
+    "parts",
+    multiple=True,
+    metavar="NAME",
+    help="Look at this extra or runtime alone, e.g. report. Repeatable.",
+    shell_complete=complete_part,
 )
 @db_option
+@quiet_option
 @json_option
-def doctor(device: str, db: str | None, as_json: bool) -> None:
-    """Check this machine: packages, runtimes, load, clocks, the database; and say what to do.
+def doctor(device: str | None, parts: tuple[str, ...], db: str | None, as_json: bool) -> None:
+    """Check this machine or a device, and say what to type where something is missing.
 
+    Of this machine: packages, settings, database, load, clocks, runtimes, GPU, programs, extras.
     Of a phone: adb, battery, heat, clocks, load, screen, and the programs that measure on it.
 
-    Exits with 4 where something would keep Lutier from working, with 0 otherwise.
+    Exits with 3 where what was asked for with --device or --for is missing, with 4 where something
+    would keep Lutier from working, with 0 otherwise.
     """
-    from devices.errors import DeviceError, InputError
-    from devices.phone_name import KIND
-    from lutier.checks import run_checks
+    from devices.errors import DeviceError, MissingError
+    from lutier.asked_checks import check_device, check_part
     from lutier.settings import load_settings
-    from lutier.terminal import out, print_json
+    from lutier.terminal import print_json
 
     settings = load_settings({"db": db})
-    kind, _, address = device.partition(":")
-    if kind == KIND:
-        from lutier.phone_checks import check_phone
-
-        findings = check_phone(settings, address)
-    elif device == "cpu":
-        findings = run_checks(settings)
-    else:
-        raise InputError(
-            f"device {device!r}", "only this machine and phones are looked at", "cpu or android"
-        )
+    asked = [finding for part in parts for finding in check_part(settings, part)]
+    findings = list(asked)
+    if device is not None or not parts:
+        findings += check_device(settings, device or "cpu")
+        asked += [each for each in findings if each.name.startswith("device ")]
     if as_json:
         print_json({"checks": [finding.to_dict() for finding in findings]})
     else:
         for finding in findings:
-            out.print(f"{_SIGNS[finding.verdict]} [bold]{finding.name}[/bold]: ", end="")
-            out.print(finding.text, markup=False)
-            if finding.advice:
-                out.print(f"       {finding.advice}", markup=False)
+            _print(finding)
+    if missing := [finding for finding in asked if finding.verdict == "none"]:
+        first = missing[0]
+        others = f"; missing too: {', '.join(each.name for each in missing[1:])}"
+        raise MissingError(
+            f"{first.name} is missing",
+            first.text + (others if missing[1:] else ""),
+            first.advice,
+        )
     failed = [finding.name for finding in findings if finding.verdict == "fail"]
     if failed:
         raise DeviceError(f"{len(failed)} of {len(findings)} checks failed", ", ".join(failed))
+
+
+def _print(finding: Finding) -> None:
+    """One finding, its lines broken in a terminal; a command stays in one piece."""
+    import textwrap
+
+    from lutier.terminal import out
+
+    text = f"{finding.name}: {finding.text}"
+    if out.is_terminal:
+        indent = " " * _INDENT
+        width = max(out.width - 1, 40)
+        text = textwrap.fill(
+            text,
+            width,
+            initial_indent=indent,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        ).strip()
+    name, _, rest = text.partition(": ")
+    out.print(f"{_SIGNS[finding.verdict]}  [bold]{name}[/bold]: ", end="")
+    out.print(rest, markup=False)
+    if finding.advice:
+        out.print(f"{' ' * _INDENT}{finding.advice}", markup=False)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from lutier.cli.options import db_option, json_option
+from lutier.cli.completers import complete_target
+from lutier.cli.options import db_option, json_option, quiet_option
 
 if TYPE_CHECKING:
     from profiler.exchange.report import ImportReport, Listed
@@ -25,10 +26,17 @@ _SHOWN = 10
         "--format proxylessnas -o laptop.yaml[/bold]"
     ),
 )
-@click.option("--target", required=True, metavar="TARGET", help="TARGET or TARGET@ENVIRONMENT_ID.")
+@click.option(
+    "--target",
+    required=True,
+    metavar="TARGET",
+    help="TARGET or TARGET@ENVIRONMENT_ID.",
+    shell_complete=complete_target,
+)
 @click.option("--format", "file_format", type=click.Choice([*OWN, *YAML]), help="Of the file.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The file.")
 @db_option
+@quiet_option
 @json_option
 def export_command(
     target: str, file_format: str | None, output: Path, db: str | None, as_json: bool
@@ -97,6 +105,7 @@ def export_command(
 )
 @click.option("--column", metavar="NAME", help="Which device of a nasbench201 file.")
 @db_option
+@quiet_option
 @json_option
 def import_command(
     file: Path,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from lutier.cli.options import json_option
+from lutier.cli.options import json_option, quiet_option
 
 TOLERANCE = 1e-4
 
@@ -26,12 +26,13 @@ TOLERANCE = 1e-4
 @click.option(
     "--precision",
     type=click.Choice(["float32", "int8"]),
-    help="int8: quantised with training images, channels last (onnx, tflite).  "
-    "[default: as it was measured]",
+    help="int8: quantised with training images, channels last (onnx, tflite)."
+    " [dim]\\[default: as it was measured][/dim]",
 )
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="File to write."
 )
+@quiet_option
 @json_option
 def export(
     folder: Path, file_format: str, precision: str | None, output: Path, as_json: bool

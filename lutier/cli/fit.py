@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from lutier.cli.options import db_option, json_option, seed_option, strict_option, target_option
+from lutier.cli.options import (
+    db_option,
+    json_option,
+    quiet_option,
+    seed_option,
+    strict_option,
+    target_option,
+)
 
 if TYPE_CHECKING:
     from lutier.modelling import SpaceModel
@@ -18,11 +25,13 @@ if TYPE_CHECKING:
 @click.option(
     "--calibration",
     type=click.IntRange(min=3),
-    help="Networks to calibrate with; the others test the model. [dim]two thirds, at most 40[/dim]",
+    help="Networks to calibrate with; the others test the model."
+    " [dim]\\[default: two thirds, at most 40][/dim]",
 )
 @seed_option
 @strict_option
 @db_option
+@quiet_option
 @json_option
 def fit(
     target: str,

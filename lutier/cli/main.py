@@ -6,14 +6,17 @@ import os
 import sys
 
 import rich_click as click
+from click.exceptions import NoArgsIsHelpError
 
 from devices.errors import LutierError
 from lutier import __version__
+from lutier.cli.completion import completion
 from lutier.cli.demo import demo
 from lutier.cli.devices import devices
 from lutier.cli.doctor import doctor
 from lutier.cli.export import export
 from lutier.cli.fit import fit
+from lutier.cli.init import init
 from lutier.cli.plot import plot
 from lutier.cli.predict import predict
 from lutier.cli.profiling import profile
@@ -25,7 +28,19 @@ from lutier.cli.transfer import transfer
 from lutier.cli.verify import verify
 
 INTERRUPTED = 130
+PIPE_CLOSED = 141
+"""What shells say of a program that SIGPIPE ended."""
 click.rich_click.TEXT_MARKUP = "rich"
+# Two columns: long names and what they mean fit beside each other in 80 characters.
+click.rich_click.OPTIONS_TABLE_COLUMN_TYPES = ["required", "opt_all", "help"]
+click.rich_click.OPTIONS_TABLE_HELP_SECTIONS = [
+    "help",
+    "default",
+    "required",
+    "envvar",
+    "metavar",
+    "deprecated",
+]
 
 
 @click.group(
@@ -47,6 +62,8 @@ def cli(debug: bool) -> None:
 
 
 for _command in (
+    init,
+    completion,
     devices,
     doctor,
     spaces,
@@ -73,10 +90,20 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     debug = "--debug" in words
     try:
-        cli.main(args=words, standalone_mode=False)
-    except click.ClickException as error:
+        cli.main(args=words, prog_name="lutier", standalone_mode=False)
+        sys.stdout.flush()
+    except NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
+    except click.ClickException as error:
+        from lutier.terminal import err
+
+        err.print(f"error: {_in_one_line(error)}", style="red", markup=False)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; nothing is left to be flushed to them.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(PIPE_CLOSED)
     except (click.Abort, KeyboardInterrupt):
         from lutier.terminal import err
 
@@ -89,3 +116,11 @@ def main(arguments: list[str] | None = None) -> None:
             err.print_exception()
         err.print(f"error: {error}", style="red", markup=False)
         sys.exit(error.exit_code)
+
+
+def _in_one_line(error: click.ClickException) -> str:
+    """What click says of what was typed, and where it is explained."""
+    said = " ".join(error.format_message().split())
+    said += "" if said.endswith((".", "?")) else "."
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{said} Try: {context.command_path} --help" if context else said

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from lutier.cli.options import db_option
+from lutier.cli.options import db_option, json_option, quiet_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,9 @@ KINDS = ("front", "predictions", "blocks", "history", "table")
     help="File to write, .svg, .png or .pdf. Of several figures the others get a number.",
 )
 @db_option
-def plot(kind: str, folders: tuple[Path, ...], output: Path, db: str | None) -> None:
+@quiet_option
+@json_option
+def plot(kind: str, folders: tuple[Path, ...], output: Path, db: str | None, as_json: bool) -> None:
     """Draw the results in folders to a file.
 
     \b
@@ -47,7 +49,7 @@ def plot(kind: str, folders: tuple[Path, ...], output: Path, db: str | None) -> 
     checked_format(output)
     from devices.errors import MissingTableError
     from lutier.settings import load_settings
-    from lutier.terminal import out
+    from lutier.terminal import out, print_json
 
     figures = _figures(kind, folders, load_settings({"db": db}), db)
     if not figures:
@@ -56,10 +58,15 @@ def plot(kind: str, folders: tuple[Path, ...], output: Path, db: str | None) -> 
             "the results do not say, and no latency table of their targets was found",
             "--db URL of the database that was searched with",
         )
+    written = []
     for number, drawn in enumerate(figures, 1):
         path = output if number == 1 else output.with_stem(f"{output.stem}-{number}")
         save_figure(drawn.figure(), path)
-        out.print(f"wrote {path}", markup=False)
+        written.append(str(path))
+        if not as_json:
+            out.print(f"wrote {path}", markup=False)
+    if as_json:
+        print_json({"kind": kind, "files": written})
 
 
 def _figures(

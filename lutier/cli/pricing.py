@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
+from lutier.cli.completers import complete_network, complete_target
 from lutier.cli.options import db_option, json_option
 
 
@@ -18,8 +19,15 @@ from lutier.cli.options import db_option, json_option
     required=True,
     metavar="TARGET",
     help="TARGET, TARGET@ENVIRONMENT_ID, or a file that holds a table.",
+    shell_complete=complete_target,
 )
-@click.argument("networks", nargs=-1, required=True, metavar="NETWORK...")
+@click.argument(
+    "networks",
+    nargs=-1,
+    required=True,
+    metavar="NETWORK...",
+    shell_complete=complete_network,
+)
 @db_option
 @json_option
 def price(target: str, networks: tuple[str, ...], db: str | None, as_json: bool) -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from lutier.cli.completers import complete_device, complete_runtime, complete_space
 from lutier.cli.farm import profile_every_phone
-from lutier.cli.options import db_option, json_option, seed_option, strict_option
+from lutier.cli.options import db_option, json_option, quiet_option, seed_option, strict_option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,12 +33,14 @@ if TYPE_CHECKING:
     default="cpu",
     show_default=True,
     help="cpu, cuda:N, android:SERIAL (android:all for every phone), ssh:HOST, replay:FILE, ...",
+    shell_complete=complete_device,
 )
 @click.option(
     "--runtime",
     default="onnxruntime",
     show_default=True,
     help="onnxruntime, litert, torch, torch-compile",
+    shell_complete=complete_runtime,
 )
 @click.option("--threads", default=1, show_default=True, help="Threads for one inference.")
 @click.option("--batch", default=1, show_default=True, help="Samples in one inference.")
@@ -58,15 +61,19 @@ if TYPE_CHECKING:
 @click.option(
     "--delegate",
     type=click.Choice(["xnnpack", "none", "gpu", "nnapi", "hexagon"]),
-    help="Of a phone, runtime litert: what the work is handed to. [dim]xnnpack[/dim]",
+    help="Of a phone, runtime litert: what the work is handed to. [dim]\\[default: xnnpack][/dim]",
 )
 @click.option(
     "--cores",
     metavar="big|little|prime|all|MASK",
-    help="Of a phone: the cores it is measured on. [dim]big[/dim]",
+    help="Of a phone: the cores it is measured on. [dim]\\[default: big][/dim]",
 )
 @click.option(
-    "--space", "space_name", metavar="SPACE", help="Measure every op of this search space."
+    "--space",
+    "space_name",
+    metavar="SPACE",
+    help="Measure every op of this search space.",
+    shell_complete=complete_space,
 )
 @click.option("--op", "op_keys", multiple=True, metavar="KEY", help="Measure this op. Repeatable.")
 @click.option(
@@ -82,16 +89,19 @@ if TYPE_CHECKING:
     "--networks",
     type=click.IntRange(min=0),
     help="Whole networks to measure among the ops, to calibrate and test with, beside those that"
-    " show what ops take in a network; 0 for ops alone. [dim]60[/dim]",
+    " show what ops take in a network; 0 for ops alone. [dim]\\[default: 60][/dim]",
 )
 @click.option(
-    "--max-rounds", type=click.IntRange(min=12), help="Rounds at the most. [dim]300[/dim]"
+    "--max-rounds",
+    type=click.IntRange(min=12),
+    help="Rounds at the most. [dim]\\[default: 300][/dim]",
 )
 @click.option(
     "--time-limit",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Stop measuring after this time, quiet or not; 12 rounds are always made. [dim]120[/dim]",
+    help="Stop measuring after this time, quiet or not; 12 rounds are always made."
+    " [dim]\\[default: 120][/dim]",
 )
 @click.option("--retry-failed", is_flag=True, help="Try again what failed before.")
 @click.option(
@@ -100,6 +110,7 @@ if TYPE_CHECKING:
 @seed_option
 @strict_option
 @db_option
+@quiet_option
 @json_option
 def profile(
     device: str,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from lutier.cli.options import db_option, json_option
+from lutier.cli.options import db_option, json_option, quiet_option
 
 
 @click.command(epilog="Example: [bold]lutier report runs/demo -o report.html[/bold]")
@@ -22,6 +22,7 @@ from lutier.cli.options import db_option, json_option
     help="HTML file to write.",
 )
 @db_option
+@quiet_option
 @json_option
 def report(folders: tuple[Path, ...], output: Path, db: str | None, as_json: bool) -> None:
     """Write the results in folders, and what they rest on, as one page for a browser.

@@ -11,6 +11,7 @@ import rich_click as click
 from lutier.cli.options import (
     db_option,
     json_option,
+    quiet_option,
     seed_option,
     space_option,
     target_option,
@@ -56,6 +57,7 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
         training_options,
         seed_option,
         db_option,
+        quiet_option,
         json_option,
     ]
     for option in reversed(options):

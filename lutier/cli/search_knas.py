@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from lutier.cli.completers import complete_score
 from lutier.cli.search_common import budget_option, given, make_request, search_options, show_result
 from lutier.cli.search_work import energy_options, make_meter, print_energy, worker_options
 
@@ -24,14 +25,19 @@ DEFAULT_SCORE = "naswot+jacob_cov+flops"
 @budget_option(required=True)
 @search_options
 @click.option(
-    "--pool", metavar="N|all", help="Different networks within the budget to score. [dim]200[/dim]"
+    "--pool",
+    metavar="N|all",
+    help="Different networks within the budget to score. [dim]\\[default: 200][/dim]",
 )
-@click.option("--k", type=click.IntRange(min=1), help="Networks to train. [dim]3[/dim]")
+@click.option(
+    "--k", type=click.IntRange(min=1), help="Networks to train. [dim]\\[default: 3][/dim]"
+)
 @click.option(
     "--score",
     default=DEFAULT_SCORE,
     show_default=True,
     metavar="NAME[+NAME...]",
+    shell_complete=complete_score,
     help=(
         "What networks are ranked by: a proxy (docs/proxies.md), several by the sum of their ranks,"
         " or with * by the product; mgm is KNAS's own, random the control that it has to beat."
@@ -41,7 +47,7 @@ DEFAULT_SCORE = "naswot+jacob_cov+flops"
     "--score-batch",
     "proxy_batch_size",
     type=click.IntRange(min=2),
-    help="Training images a network is scored on. [dim]32[/dim]",
+    help="Training images a network is scored on. [dim]\\[default: 32][/dim]",
 )
 @click.option(
     "--halving",

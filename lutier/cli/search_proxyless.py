@@ -34,18 +34,18 @@ if TYPE_CHECKING:
 @click.option(
     "--search-batch",
     type=click.IntRange(min=1),
-    help="Images a step of the supernet. [dim]32[/dim]",
+    help="Images a step of the supernet. [dim]\\[default: 32][/dim]",
 )
 @click.option(
     "--search-rate",
     type=click.FloatRange(min=0, min_open=True),
-    help="Learning rate of the supernet, at its peak. [dim]0.2[/dim]",
+    help="Learning rate of the supernet, at its peak. [dim]\\[default: 0.2][/dim]",
 )
 @click.option(
     "--loss",
     type=click.Choice(["lagrangian", "add#hinge", "mul#log", "add#linear"]),
     help="How latency enters the loss: lagrangian and add#hinge are ours, the others are the"
-    " paper's. [dim]lagrangian[/dim]",
+    " paper's. [dim]\\[default: lagrangian][/dim]",
 )
 @click.option(
     "--gradient",
@@ -59,7 +59,8 @@ if TYPE_CHECKING:
     "--entropy-weight",
     type=click.FloatRange(min=0),
     metavar="W",
-    help="Press for clear choices, from 0 at the start of the search to W at its end. [dim]0[/dim]",
+    help="Press for clear choices, from 0 at the start of the search to W at its end."
+    " [dim]\\[default: 0][/dim]",
 )
 @click.option(
     "--checkpoint-activations",

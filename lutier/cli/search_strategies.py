@@ -43,7 +43,9 @@ class Kind:
 
 
 _POPULATION = click.option(
-    "--population", type=click.IntRange(min=2), help="Networks alive at a time. [dim]16[/dim]"
+    "--population",
+    type=click.IntRange(min=2),
+    help="Networks alive at a time. [dim]\\[default: 16][/dim]",
 )
 
 KINDS = (
@@ -61,7 +63,7 @@ KINDS = (
             click.option(
                 "--sample",
                 type=click.IntRange(min=1),
-                help="Networks of which the best is a parent. [dim]Half of them.[/dim]",
+                help="Networks of which the best is a parent. [dim]\\[default: half of them][/dim]",
             ),
         ),
     ),
@@ -85,7 +87,7 @@ KINDS = (
             click.option(
                 "--rate",
                 type=click.FloatRange(min=0, min_open=True),
-                help="Step of the logits. [dim]0.3[/dim]",
+                help="Step of the logits. [dim]\\[default: 0.3][/dim]",
             ),
         ),
     ),
@@ -97,12 +99,12 @@ KINDS = (
             click.option(
                 "--model",
                 type=click.Choice(["ridge", "gp"]),
-                help="Bayesian ridge, or a Gaussian process. [dim]ridge[/dim]",
+                help="Bayesian ridge, or a Gaussian process. [dim]\\[default: ridge][/dim]",
             ),
             click.option(
                 "--initial",
                 type=click.IntRange(min=1),
-                help="Random networks at first. [dim]12[/dim]",
+                help="Random networks at first. [dim]\\[default: 12][/dim]",
             ),
         ),
     ),
@@ -120,7 +122,7 @@ KINDS = (
             click.option(
                 "--initial",
                 type=click.IntRange(min=1),
-                help="Random networks at first. [dim]10[/dim]",
+                help="Random networks at first. [dim]\\[default: 10][/dim]",
             ),
         ),
     ),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from lutier.cli.completers import complete_network
 from lutier.cli.options import json_option
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
         " [bold]lutier spaces proxyless-mobile -o network.json[/bold]"
     )
 )
-@click.argument("name", required=False, metavar="[SPACE|NETWORK]")
+@click.argument("name", required=False, metavar="[SPACE|NETWORK]", shell_complete=complete_network)
 @click.option(
     "-o",
     "--output",

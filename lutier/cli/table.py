@@ -7,8 +7,9 @@ from pathlib import Path
 import rich_click as click
 
 from lutier.cli.comparing import coverage, diff
+from lutier.cli.completers import complete_target
 from lutier.cli.exchange import export_command, import_command
-from lutier.cli.options import db_option, json_option
+from lutier.cli.options import db_option, json_option, quiet_option
 from lutier.cli.pricing import price
 from lutier.cli.profiling import describe_findings
 
@@ -25,7 +26,12 @@ for _command in (coverage, diff, export_command, import_command, price):
 @table.command(
     epilog="Example: [bold]lutier table show --target 'cpu/onnxruntime?threads=1' --ops[/bold]"
 )
-@click.option("--target", metavar="TARGET", help="Which table. Without it: which there are.")
+@click.option(
+    "--target",
+    metavar="TARGET",
+    help="Which table. Without it: which there are.",
+    shell_complete=complete_target,
+)
 @click.option("--ops", "show_ops", is_flag=True, help="List every op with its interval.")
 @db_option
 @json_option
@@ -86,16 +92,24 @@ def show(target: str | None, show_ops: bool, db: str | None, as_json: bool) -> N
         "-o laptop.json[/bold]"
     )
 )
-@click.option("--target", required=True, metavar="TARGET", help="Which table.")
+@click.option(
+    "--target",
+    required=True,
+    metavar="TARGET",
+    help="Which table.",
+    shell_complete=complete_target,
+)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="JSON file.")
 @db_option
-def record(target: str, output: Path, db: str | None) -> None:
+@quiet_option
+@json_option
+def record(target: str, output: Path, db: str | None, as_json: bool) -> None:
     """Write all timings of a target to a file that replay:FILE answers from."""
     from devices.replay import write_recording
     from devices.target import Target
     from lutier.settings import load_settings
     from lutier.storage import open_store
-    from lutier.terminal import out
+    from lutier.terminal import out, print_json
     from profiler.table import LatencyTable
 
     wanted = Target.parse(target)
@@ -103,4 +117,7 @@ def record(target: str, output: Path, db: str | None) -> None:
         latencies = LatencyTable.load(store, wanted)
         samples = store.all_samples_ms(wanted, latencies.environment_id)
     write_recording(output, wanted, latencies.environment, samples)
+    if as_json:
+        print_json({"file": str(output), "target": str(wanted), "recorded": len(samples)})
+        return
     out.print(f"recorded {len(samples)} ops and networks of {wanted} in {output}", markup=False)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from lutier.cli.completers import complete_data
+
 if TYPE_CHECKING:
     from search.train_config import TrainConfig
 
@@ -19,6 +21,7 @@ data_option = click.option(
         " imagefolder:DIR (PNG and JPEG, a folder a class; with ?skip_corrupt=1 behind it, files"
         " that cannot be read are left out)."
     ),
+    shell_complete=complete_data,
 )
 
 _OPTIONS = (
@@ -37,18 +40,21 @@ _OPTIONS = (
         help="End each training from scratch after this time, if its epochs take longer.",
     ),
     click.option(
-        "--train-batch", "batch_size", type=click.IntRange(min=1), help="Images a step. [dim]64[/]"
+        "--train-batch",
+        "batch_size",
+        type=click.IntRange(min=1),
+        help="Images a step. [dim]\\[default: 64][/dim]",
     ),
     click.option(
         "--train-rate",
         "learning_rate",
         type=click.FloatRange(min=0, min_open=True),
-        help="Learning rate of training from scratch, at its peak. [dim]0.1[/]",
+        help="Learning rate of training from scratch, at its peak. [dim]\\[default: 0.1][/dim]",
     ),
     click.option(
         "--label-smoothing",
         type=click.FloatRange(min=0, max=1, max_open=True),
-        help="Share of each label that is spread over all classes. [dim]0.1[/]",
+        help="Share of each label that is spread over all classes. [dim]\\[default: 0.1][/dim]",
     ),
     click.option(
         "--average-weights",
@@ -63,14 +69,14 @@ _OPTIONS = (
         metavar="WHAT",
         help=(
             "What is done to training images: crop, flip, cutout, joined by +, or none."
-            " [dim]What suits the data.[/]"
+            " [dim]\\[default: what suits the data][/dim]"
         ),
     ),
     click.option(
         "--train-device",
         "device",
         metavar="DEVICE",
-        help="Where networks are trained: cpu, or cuda:0. [dim]cpu[/]",
+        help="Where networks are trained: cpu, or cuda:0. [dim]\\[default: cpu][/dim]",
     ),
     click.option(
         "--mixed-precision",

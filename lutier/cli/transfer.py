@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from lutier.cli.completers import complete_target
 from lutier.cli.options import db_option, json_option, seed_option
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _SHOWN = 10
 @click.option(
     "--suggest",
     type=click.IntRange(min=1),
-    help="How many to measure: print which. [dim]10, where nothing was measured[/dim]",
+    help="How many to measure: print which. [dim]\\[default: 10, where nothing was measured][/dim]",
 )
 @click.option(
     "--measured",
@@ -39,7 +40,7 @@ _SHOWN = 10
     "--known",
     multiple=True,
     metavar="NAME",
-    help="Column of REFERENCE to use. Repeatable. [dim]all[/dim]",
+    help="Column of REFERENCE to use. Repeatable. [dim]\\[default: all][/dim]",
 )
 @click.option(
     "--from",
@@ -47,9 +48,14 @@ _SHOWN = 10
     multiple=True,
     metavar="TARGET",
     help="Ops instead of networks: the table of a known target (or a file). Repeatable.",
+    shell_complete=complete_target,
 )
 @click.option(
-    "--to", "target", metavar="TARGET", help="Of the new device; a few of its ops are measured."
+    "--to",
+    "target",
+    metavar="TARGET",
+    help="Of the new device; a few of its ops are measured.",
+    shell_complete=complete_target,
 )
 @click.option(
     "--coverage",

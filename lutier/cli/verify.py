@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from lutier.cli.options import db_option, json_option, seed_option
+from lutier.cli.options import db_option, json_option, quiet_option, seed_option
 
 if TYPE_CHECKING:
     from lutier.checking import Check
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     " own.",
 )
 @db_option
+@quiet_option
 @json_option
 def verify(folder: Path, ops: bool, seed: int | None, db: str | None, as_json: bool) -> None:
     """Measure the network in FOLDER again, and say whether it is within its budget.

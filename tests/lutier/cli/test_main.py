@@ -9,8 +9,8 @@ import pytest
 from lutier.cli.main import cli, main
 
 COMMANDS = [
-    *("demo", "devices", "doctor", "export", "fit", "plot", "predict", "profile"),
-    *("report", "search", "spaces", "table", "transfer", "verify"),
+    *("completion", "demo", "devices", "doctor", "export", "fit", "init", "plot", "predict"),
+    *("profile", "report", "search", "spaces", "table", "transfer", "verify"),
 ]
 TARGET = "cpu/onnxruntime?threads=1"
 
