@@ -28,6 +28,7 @@ from lutier.terminal import err
 from lutier.tracking import NOT_TRACKED, Tracker, tracking
 from lutier.verification import Verified, verify_network
 from profiler.jobs import Job
+from profiler.quality import Summary
 from profiler.run import measure_now
 from profiler.table import LatencyTable
 from search.architecture import Architecture
@@ -40,6 +41,8 @@ from search.train import TrainConfig, TrainResult, build_network, check_device, 
 
 MAX_ATTEMPTS = 4
 """How many networks are trained, where one is over its budget after all when it is measured."""
+MAX_REPEATS = 3
+"""How often a network is measured that is much slower than predicted."""
 SLOWING = 0.04
 """By how much more each further one is asked to be faster."""
 
@@ -133,6 +136,8 @@ class Bench:
         self.protocol = settings.protocol(request.target)
         noise = self.table.split_half_error_of("network")
         self.headroom = min(max(2 * noise, 0.01), 0.1) if math.isfinite(noise) else 0.1
+        mape = self.metadata.evaluation.mape
+        self.surprise = max(3 * mape, 0.05) if math.isfinite(mape) else 0.05
         self.train_config = replace(
             request.training, epochs=request.train_epochs, seed=request.seed
         )
@@ -163,11 +168,21 @@ class Bench:
         That is the upper end of its interval and some headroom on top, because the network will be
         measured again after its training, when the machine may be a little slower: twice the
         split-half error of the table's networks, from 1 to 10 per cent.
+
+        A network much slower than its prediction was more often measured beside a busy neighbour
+        than predicted badly. So it is measured again, each time twice as long, and the fastest
+        counts: what else a machine does only ever makes it slower.
         """
         job = network_job(self.space, architecture)
-        measured = measure_now([job], self.device, self.request.target, self.protocol)
-        summary = measured[job.key].summary
-        return summary.median_ms, summary.ci_high_ms * (1 + self.headroom)
+        target = self.request.target
+        expected_ms = self.predict_ms(architecture) * (1 + self.surprise)
+        found: list[Summary] = []
+        while len(found) < MAX_REPEATS and all(one.median_ms > expected_ms for one in found):
+            longer = self.protocol.lengthened(2 ** len(found))
+            measured = measure_now([job], self.device, target, longer, seed=len(found))
+            found.append(measured[job.key].summary)
+        quietest = min(found, key=lambda one: one.median_ms)
+        return quietest.median_ms, quietest.ci_high_ms * (1 + self.headroom)
 
     def verify(self, architecture: Architecture, network: nn.Module) -> Verified:
         """Measure a trained network."""

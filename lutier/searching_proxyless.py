@@ -55,8 +55,7 @@ def search_proxyless(
 
     Args:
         settings: where tables and models are.
-        request: what is searched for; how networks are trained holds for the supernet's device,
-            augmentation and precision too.
+        request: what is searched for; device and precision of training are the supernet's too.
         config: of the supernet.
         warmup: file of a warm-up that searches under other budgets share.
         team: processes that train the supernet together, of which this is the first.
@@ -141,7 +140,6 @@ def _searched(
         config,
         seed=request.seed,
         device=training.device,
-        augmentation=training.augmentation,
         mixed_precision=training.mixed_precision,
     )
     if not team.is_first:

@@ -6,7 +6,7 @@ import math
 import statistics
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from devices.android import AndroidDevice
@@ -89,10 +89,7 @@ def verify_network(
     for doubling in range(1, MAX_DOUBLINGS + 1):
         if measured[job.key].summary.median_ms <= budget_ms:
             break
-        seconds = protocol.min_seconds * 2**doubling
-        longer = replace(
-            protocol, min_seconds=seconds, max_seconds=max(seconds, protocol.max_seconds)
-        )
+        longer = protocol.lengthened(2**doubling)
         measured = measure_now(jobs, device, target, longer, seed=seed + doubling)
     ratios = [measured[spec.key].summary.median_ms / known[spec] for spec in anchors]
     drift = statistics.median(ratios) if ratios else math.nan

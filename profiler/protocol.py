@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 from devices.errors import InputError
@@ -71,6 +71,11 @@ class Protocol:
             raise InputError(f"renewal {self.renewal}", "must be 0 or more")
         if not 0 < self.target_error < 1:
             raise InputError(f"target error {self.target_error}", "must be between 0 and 1")
+
+    def lengthened(self, factor: float) -> Protocol:
+        """The same, but for that many times the least seconds."""
+        seconds = self.min_seconds * factor
+        return replace(self, min_seconds=seconds, max_seconds=max(seconds, self.max_seconds))
 
     def to_dict(self) -> dict[str, int | float | str]:
         """The settings and the statistic, as they are stored."""

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from devices.errors import InputError, UnknownNameError
-from search.augment import Augmentation
+from search.augment import NONE, Augmentation
 from search.train_config import check_mixed_precision, require_positive
 
 LOSSES = ("lagrangian", "add#hinge", "mul#log", "add#linear")
@@ -53,7 +53,7 @@ class ProxylessConfig:
         seed: of weights, alphas, paths and the order of images.
         device: torch device that trains.
         augmentation: what is done to the images that weights are trained on; ``None`` takes what
-            the data suggest.
+            the data suggest. Nothing by default: a short search learns no images by heart.
         mixed_precision: whether a CUDA device computes in bfloat16, or in float16 where it has no
             other.
     """
@@ -81,7 +81,7 @@ class ProxylessConfig:
     checkpoint_activations: bool = False
     seed: int = 0
     device: str = "cpu"
-    augmentation: Augmentation | None = None
+    augmentation: Augmentation | None = NONE
     mixed_precision: bool = False
 
     def __post_init__(self) -> None:

@@ -30,15 +30,13 @@ def search(folder: Path, epochs: int) -> None:
     torch.set_num_threads(1)
     space = small(8)
     matrix = LatencyMatrix(space, 0.5, ((1.0, 2.0, 0.0, 0.1), (0.5,), (1.0, 0.0, 3.0)))
-    data = from_dataset(
-        stripes(64, 0),
-        stripes(16, 2),
-        stripes(32, 1),
-        name="stripes",
-        augmentation=Augmentation(crop=0.25, flip=True),
-    )
+    data = from_dataset(stripes(64, 0), stripes(16, 2), stripes(32, 1), name="stripes")
     config = ProxylessConfig(
-        warmup_epochs=3, search_epochs=epochs - 3, batch_size=8, learning_rate=0.05
+        warmup_epochs=3,
+        search_epochs=epochs - 3,
+        batch_size=8,
+        learning_rate=0.05,
+        augmentation=Augmentation(crop=0.25, flip=True),
     )
     (folder / "began").touch()
     found = proxyless_search(

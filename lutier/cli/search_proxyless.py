@@ -42,6 +42,13 @@ if TYPE_CHECKING:
     help="Learning rate of the supernet, at its peak. [dim]\\[default: 0.2][/dim]",
 )
 @click.option(
+    "--search-augment",
+    default="none",
+    show_default=True,
+    metavar="WHAT",
+    help="What is done to images of the supernet, as --augment; default: what suits the data.",
+)
+@click.option(
     "--loss",
     type=click.Choice(["lagrangian", "add#hinge", "mul#log", "add#linear"]),
     help="How latency enters the loss: lagrangian and add#hinge are ours, the others are the"
@@ -80,6 +87,7 @@ def proxyless(
     search_epochs: int | None,
     search_batch: int | None,
     search_rate: float | None,
+    search_augment: str,
     loss: str | None,
     gradient: str,
     entropy_weight: float | None,
@@ -105,6 +113,7 @@ def proxyless(
     from dataclasses import replace
 
     from lutier.searching_proxyless import parse_also
+    from search.augment import Augmentation
     from search.proxyless_config import ProxylessConfig
     from search.team import device_of_rank, team_of_torchrun
 
@@ -112,7 +121,11 @@ def proxyless(
     training = replace(request.training, device=device)
     request = replace(request, also=tuple(map(parse_also, also)), training=training)
     config = given(
-        ProxylessConfig(gradient=gradient, checkpoint_activations=checkpoint_activations),
+        ProxylessConfig(
+            gradient=gradient,
+            checkpoint_activations=checkpoint_activations,
+            augmentation=Augmentation.parse(search_augment),
+        ),
         warmup_epochs=warmup_epochs,
         search_epochs=search_epochs,
         batch_size=search_batch,

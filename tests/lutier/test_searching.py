@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -12,10 +13,13 @@ from recorded_machine import NETWORKS, SPACE, record
 from devices.errors import InputError, UntrustworthyError
 from devices.replay import ReplayDevice
 from devices.target import Target
+from lutier import searching
 from lutier.cli.profiling import run_profile
 from lutier.modelling import fit_models
 from lutier.searching import Bench, Request
 from lutier.settings import Settings
+from profiler.jobs import Job
+from profiler.protocol import Protocol
 from search.train_config import TrainConfig
 
 
@@ -107,3 +111,40 @@ def test_a_device_that_cannot_train_is_said_before_anything_else(
 ) -> None:
     with pytest.raises(InputError, match="no training on 'cuda:99'"):
         warnings(settings, replace(request_, training=TrainConfig(device="cuda:99")))
+
+
+@pytest.mark.parametrize(
+    ("factors", "wanted", "count"),
+    [((1.02,), 1.02, 1), ((1.4, 1.01), 1.01, 2), ((1.3, 1.4, 1.2), 1.2, 3)],
+)
+def test_a_network_much_slower_than_predicted_is_measured_again_for_longer(
+    factors: tuple[float, ...],
+    wanted: float,
+    count: int,
+    settings: Settings,
+    request_: Request,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    longest = settings.model_copy(update={"min_seconds": 0.01})
+    network = SPACE.architecture([0] * len(SPACE.blocks))
+    seconds: list[float] = []
+    measure = searching.measure_now
+
+    with ReplayDevice(request_.target.device.partition(":")[2]) as device:
+        bench = Bench(longest, request_, device)
+        known = bench.table.networks
+        predicted_ms = bench.predict_ms(network)
+
+        def busy(jobs: list[Job], _: object, target: Target, protocol: Protocol, seed: int) -> Any:
+            like = Job(next(iter(known)), "network", jobs[0].build, jobs[0].input_shape)
+            (found,) = measure([like], device, target, protocol, seed=seed).values()
+            now_ms = predicted_ms * factors[len(seconds)]
+            seconds.append(protocol.min_seconds)
+            summary = replace(found.summary, median_ms=now_ms, ci_high_ms=1.01 * now_ms)
+            return {jobs[0].key: replace(found, summary=summary)}
+
+        monkeypatch.setattr(searching, "measure_now", busy)
+        median_ms, upper_ms = bench.measure(network)
+    assert median_ms == pytest.approx(wanted * predicted_ms)
+    assert upper_ms >= 1.02 * median_ms
+    assert seconds == [0.01, 0.02, 0.04][:count]

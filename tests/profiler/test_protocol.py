@@ -114,3 +114,9 @@ def test_what_makes_no_sense_is_refused(settings: dict[str, Any]) -> None:
 
 def test_the_least_that_can_be_asked_is_allowed() -> None:
     Protocol(warmup_runs=0, timed_runs=1, min_rounds=2, max_rounds=2)
+
+
+def test_a_lengthened_protocol_has_the_room_it_needs() -> None:
+    short = Protocol(min_seconds=1.0, max_seconds=3.0)
+    assert short.lengthened(2) == Protocol(min_seconds=2.0, max_seconds=3.0)
+    assert short.lengthened(4) == Protocol(min_seconds=4.0, max_seconds=4.0)

@@ -312,11 +312,13 @@ def test_searches_under_several_budgets_share_one_warm_up(tmp_path: Path) -> Non
         search(dataclasses.replace(config, seed=1), warmup=warmup)
 
 
-def test_weights_are_trained_on_augmented_images() -> None:
+def test_weights_are_trained_on_augmented_images_where_asked() -> None:
     how = Augmentation(crop=0.25, flip=True)
     plain = search()
     assert search(dataclasses.replace(CONFIG, augmentation=NONE)) == plain
     changed = search(dataclasses.replace(CONFIG, augmentation=how))
     assert changed.history[0].train_loss != plain.history[0].train_loss
     suggested = dataclasses.replace(source(), augmentation=how)
-    assert proxyless_search(small(), matrix(), suggested, 4.0, CONFIG) == changed
+    assert proxyless_search(small(), matrix(), suggested, 4.0, CONFIG) == plain
+    asked = dataclasses.replace(CONFIG, augmentation=None)
+    assert proxyless_search(small(), matrix(), suggested, 4.0, asked) == changed
