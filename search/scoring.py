@@ -6,6 +6,7 @@ network depend on no other and on no number of workers or threads; ranks depend 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -84,7 +85,15 @@ class ScoreRule:
         Args:
             scores: of all networks that are ranked together.
         """
-        table = np.array([[scored.figure(name) for scored in scores] for name in self.names])
+        table = np.array(
+            [
+                [
+                    math.nan if (v := one.values[proxy.name]) is None else proxy.better(v)
+                    for one in scores
+                ]
+                for proxy in map(open_proxy, self.names)
+            ]
+        )
         if self.aggregate == "one":
             figures = table[0]
         else:
@@ -103,11 +112,6 @@ class Scored:
 
     values: Mapping[str, float | None]
     failures: Mapping[str, str]
-
-    def figure(self, name: str) -> float:
-        """The value of a proxy, turned so that larger is better; NaN where it failed."""
-        value = self.values[name]
-        return float("nan") if value is None else open_proxy(name).better(value)
 
     @property
     def failure(self) -> str:
