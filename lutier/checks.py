@@ -22,7 +22,9 @@ from lutier.extras import extra_names, find_extra
 from lutier.settings import FILE_NAME, PREFIX, Settings, read_settings_file
 
 PACKAGES = ("devices", "profiler", "latency_models", "search", "lutier")
-OTHER_VARIABLES = frozenset({"LUTIER_ADB", "LUTIER_SSH_OPTIONS", "LUTIER_SSH_PYTHON"})
+OTHER_VARIABLES = frozenset(
+    {"LUTIER_ADB", "LUTIER_SERVE_TOKEN", "LUTIER_SSH_OPTIONS", "LUTIER_SSH_PYTHON"}
+)
 """Of the environment, which no setting is named after."""
 _BUSY = 0.2
 

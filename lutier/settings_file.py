@@ -12,10 +12,12 @@ from devices.errors import InputError
 from lutier.settings import FILE_NAME, PREFIX, Settings
 
 _HEAD = f"""\
-# Settings of Lutier, read from {FILE_NAME} in the folder where a command is run.
+# Settings of Lutier. They are read from {FILE_NAME} in the folder where a
+# command is run.
 #
-# Shown are the defaults. Take away the # before a line to set it. The environment
-# wins over this file, and flags win over both: {PREFIX}SEED=1, --seed 1.
+# Shown are the defaults: take away the # before a line to set it. The
+# environment wins over this file, and flags win over both: {PREFIX}SEED=1,
+# --seed 1.
 """
 _WIDTH = 80
 _BOUNDS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}

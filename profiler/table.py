@@ -43,6 +43,7 @@ COLUMNS = (
     "finished_at",
 )
 """What is measured of each op and network, ops on their own."""
+_NEAREST = 3
 
 
 class LatencyTable:
@@ -89,12 +90,7 @@ class LatencyTable:
         """
         environments = store.environments(target)
         if not environments:
-            known = ", ".join(store.targets()) or "nothing yet"
-            raise MissingTableError(
-                f"no latency table of {target}",
-                f"the store holds {known}",
-                f"lutier profile {target.flags} --space SPACE",
-            )
+            raise no_table(target, list(store.targets()))
         chosen = environments[-1]
         if environment_id is not None:
             matching = [e for e in environments if e.id == environment_id]
@@ -386,3 +382,16 @@ def _plain(value: Any) -> Any:
     if pd.isna(value):
         return None
     return value.isoformat() if isinstance(value, datetime) else value
+
+
+def no_table(target: Target, known: list[str]) -> MissingTableError:
+    """What to say of a target that was not measured: the nearest that were, and the command."""
+    near = difflib.get_close_matches(str(target), known, n=_NEAREST, cutoff=0.6)
+    shown = near or known[:_NEAREST]
+    others = f" and {len(known) - len(shown)} others" if len(known) > len(shown) else ""
+    command = f"lutier profile {target.flags} --space SPACE"
+    return MissingTableError(
+        f"no latency table of {target}",
+        f"the store holds {', '.join(shown) or 'nothing yet'}{others}",
+        f"{near[0]}, or {command}" if near else command,
+    )

@@ -22,7 +22,7 @@ from profiler.protocol import Protocol
 from profiler.quality import summarise
 from profiler.storage.database import MeasurementStore
 from profiler.storage.portable import PortableRow
-from profiler.table import COLUMNS, LatencyTable
+from profiler.table import COLUMNS, LatencyTable, no_table
 from profiler.visit import Visit
 
 TARGET = Target.make("cpu", "onnxruntime", {})
@@ -220,6 +220,20 @@ def test_a_target_that_was_not_measured_is_answered_with_those_that_were(
         LatencyTable.load(store, other)
     assert "the store holds cpu/onnxruntime?threads=1" in str(caught.value)
     assert "--device cpu --runtime torch --threads 2 --batch 8" in caught.value.hint
+
+
+def test_a_target_with_a_slip_is_answered_with_the_one_that_was_meant(
+    table: LatencyTable, store: MeasurementStore
+) -> None:
+    with pytest.raises(MissingTableError) as caught:
+        LatencyTable.load(store, Target.make("cpu", "onnxruntim", {}))
+    assert caught.value.hint.startswith("cpu/onnxruntime?threads=1, or lutier profile ")
+
+
+def test_of_many_targets_a_few_are_named() -> None:
+    known = [f"{letter}/x?threads=1" for letter in "abcdefghijkl"]
+    trouble = no_table(Target.make("zzzzzzzz", "qqqqqqqq", {}), known)
+    assert trouble.why == "the store holds a/x?threads=1, b/x?threads=1, c/x?threads=1 and 9 others"
 
 
 def test_an_unknown_environment_is_answered_with_those_that_are(
