@@ -11,11 +11,17 @@ from sqlalchemy.engine import make_url
 from devices.target import Target
 from lutier.settings import Settings
 from profiler.storage.database import MeasurementStore
+from profiler.storage.reader import StoreReader
 
 
 def open_store(settings: Settings) -> MeasurementStore:
     """The store that the settings name."""
     return MeasurementStore(settings.db_url)
+
+
+def open_reader(settings: Settings) -> StoreReader:
+    """The same store, to be looked at: nothing of it is changed, and none is made."""
+    return StoreReader(settings.db_url)
 
 
 def models_folder(settings: Settings) -> Path:

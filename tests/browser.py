@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -29,6 +31,14 @@ def missing() -> str:
     except ImportError:
         return NO_PLAYWRIGHT
     return ""
+
+
+def opened_or_skipped() -> Iterator[Browser]:
+    """What a fixture yields from: one browser, or a skip that says what is missing."""
+    if said := missing():
+        pytest.skip(said)
+    with opened() as browser:
+        yield browser
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from lutier.cli.predict import predict
 from lutier.cli.profiling import profile
 from lutier.cli.report import report
 from lutier.cli.search import search
+from lutier.cli.serve import serve
 from lutier.cli.spaces import spaces
 from lutier.cli.table import table
 from lutier.cli.transfer import transfer
@@ -77,6 +78,7 @@ for _command in (
     export,
     report,
     plot,
+    serve,
     demo,
 ):
     cli.add_command(_command)

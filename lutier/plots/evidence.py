@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from profiler.storage.portable import PortableRow
 from profiler.table import LatencyTable
 
 STORE_FILE = "lutier.db"
+Opening = Callable[[Settings], MeasurementStore]
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,11 @@ class _Wanted:
 
 
 def gather_evidence(
-    runs: Sequence[Run], settings: Settings, folders: Sequence[Path] = (), db: str | None = None
+    runs: Sequence[Run],
+    settings: Settings,
+    folders: Sequence[Path] = (),
+    db: str | None = None,
+    opening: Opening = open_store,
 ) -> dict[str, Evidence]:
     """Find the tables and models that results were made with.
 
@@ -78,6 +83,7 @@ def gather_evidence(
         settings: which database is the usual one.
         folders: as they were typed.
         db: URL of the database that was typed.
+        opening: how a store is opened.
 
     Returns:
         By target, in the order of the results; one for each, found or not.
@@ -86,7 +92,7 @@ def gather_evidence(
         InputError: a database that cannot be read.
     """
     stores = [settings] if db else [*_beside(settings, runs, folders), settings]
-    return {str(each.target): _find(each, stores) for each in _wanted(runs)}
+    return {str(each.target): _find(each, stores, opening) for each in _wanted(runs)}
 
 
 def _wanted(runs: Sequence[Run]) -> Iterator[_Wanted]:
@@ -133,21 +139,21 @@ def _is_there(settings: Settings) -> bool:
     return url.get_backend_name() != "sqlite" or Path(url.database or "").is_file()
 
 
-def _find(wanted: _Wanted, stores: Sequence[Settings]) -> Evidence:
+def _find(wanted: _Wanted, stores: Sequence[Settings], opening: Opening) -> Evidence:
     second: tuple[Settings, LatencyTable] | None = None
     looked = []
     for settings in stores:
         looked.append(settings.shown_db)
         if not _is_there(settings):
             continue
-        with open_store(settings) as store:
+        with opening(settings) as store:
             tables = list(_tables(store, wanted))
         if tables and tables[0].digest in wanted.digests:
-            return _known(settings, tables[0], wanted)
+            return _known(settings, tables[0], wanted, opening)
         if tables and second is None:
             second = (settings, tables[0])
     if second is not None:
-        return _known(*second, wanted)
+        return _known(*second, wanted, opening)
     note = (
         f"No latency table of {wanted.target} was found in {' or '.join(dict.fromkeys(looked))}."
         " What it would say is left out. Name the database of the search with --db URL."
@@ -168,9 +174,9 @@ def _tables(store: MeasurementStore, wanted: _Wanted) -> list[LatencyTable]:
     )
 
 
-def _known(settings: Settings, table: LatencyTable, wanted: _Wanted) -> Evidence:
+def _known(settings: Settings, table: LatencyTable, wanted: _Wanted, opening: Opening) -> Evidence:
     target = wanted.target
-    with open_store(settings) as store:
+    with opening(settings) as store:
         rows = tuple(store.portable_rows(target, table.environment_id))
         failures = store.failures(target, table.environment_id)
     models = {}

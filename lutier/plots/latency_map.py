@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from devices.target import Target
 from lutier.coverage import cover
 from lutier.plots.drawing import Drawn, new_figure, style
-from lutier.plots.evidence import Evidence
 from lutier.plots.palette import HEAT, HEAT_TEXT, LIGHT, light
-from lutier.plots.runs import Run
 from profiler.ops import OpSpec
 from profiler.quality import SOUND
 from profiler.table import LatencyTable
@@ -20,6 +18,9 @@ from profiler.table import LatencyTable
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from lutier.plots.evidence import Evidence
+    from lutier.plots.runs import Run
 
 Status = Literal["measured", "regressed", "missing", "failed"]
 
@@ -182,7 +183,7 @@ def table_maps(runs: Sequence[Run], evidence: Mapping[str, Evidence]) -> list[Ta
             TableMaps(
                 target,
                 name,
-                tuple(_maps(cells)),
+                tuple(latency_maps(cells)),
                 len(coverage.measured),
                 len(coverage.regressed),
                 len(coverage.missing),
@@ -226,7 +227,11 @@ def findings_of(text: str | None) -> tuple[str, ...] | None:
     return () if text == SOUND else tuple(text.split())
 
 
-def _maps(cells: Mapping[OpSpec, Cell]) -> list[LatencyMap]:
+def latency_maps(cells: Mapping[OpSpec, Cell]) -> list[LatencyMap]:
+    """The maps of some ops, one a kind and resolution, largest resolution first.
+
+    Ops without a kernel size, or of vectors, are in none.
+    """
     groups: dict[tuple[str, int, int], list[OpSpec]] = {}
     for spec in cells:
         if len(spec.input_shape) == 3 and "kernel" in dict(spec.attributes):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from lutier.plots.blocks import Block
 from search.budget import format_ms
+
+if TYPE_CHECKING:
+    from lutier.plots.blocks import Block
 
 
 def shape_text(shape: Sequence[int]) -> str:

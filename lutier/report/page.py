@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,7 +15,7 @@ from lutier.plots.evidence import Evidence
 from lutier.plots.front import fronts
 from lutier.plots.history import histories
 from lutier.plots.latency_map import table_maps
-from lutier.plots.palette import COLORS, DARK, HEAT, HEAT_TEXT, LIGHT
+from lutier.plots.palette import COLORS, HEAT
 from lutier.plots.predictions import predictions
 from lutier.plots.runs import Run
 from lutier.plots.wording import interval_text, latency_text, shape_text, verdict
@@ -26,6 +25,7 @@ from lutier.report.conditions import conditions
 from lutier.report.figures import front_plot, prediction_plots
 from lutier.report.history_figures import history_plots
 from lutier.report.plot import Plot, plotly_script
+from lutier.report.style import heat_step, source, style_sheet
 from lutier.report.table_section import TableSection, rules, table_sections
 from lutier.results import SearchResult
 from lutier.settings import Settings
@@ -34,7 +34,11 @@ from search.budget import format_ms
 
 
 def render_report(
-    runs: Sequence[Run], evidence: Mapping[str, Evidence], settings: Settings, name: str
+    runs: Sequence[Run],
+    evidence: Mapping[str, Evidence],
+    settings: Settings,
+    name: str,
+    home: str = "",
 ) -> str:
     """The page of some searches. The same input gives the same page.
 
@@ -43,6 +47,7 @@ def render_report(
         evidence: of their targets.
         settings: what the commands in the page need not say.
         name: of the file that it is written to.
+        home: where a link leads back to; without it the page has none.
 
     Raises:
         MissingExtraError: plotly is not installed.
@@ -67,7 +72,7 @@ def render_report(
         *(card.plot for card in networks if card.plot),
     ]
     environment = _environment()
-    styles, early, page = _style(), _script(_source("theme.js")), _script(_source("report.js"))
+    early, page = _script(source("theme.js")), _script(source("report.js"))
     return environment.get_template("report.html.j2").render(
         anchor=anchor,
         cards=networks,
@@ -75,6 +80,7 @@ def render_report(
         conditions=conditions(runs, evidence),
         early=early,
         fronts=list(zip(given_fronts, front_plots, strict=True)),
+        home=home,
         histories=list(zip(given_histories, courses, strict=True)),
         notes=[note for of in evidence.values() for note in of.notes],
         page=page,
@@ -85,7 +91,7 @@ def render_report(
         rows=_row_ids(tables),
         rules=rules(),
         runs=runs,
-        styles=styles,
+        styles=Markup(style_sheet()),  # noqa: S704 - ours
         tables=tables,
         title=_title(runs),
         unmeasured=[of for of in evidence.values() if of.table is None],
@@ -120,15 +126,6 @@ def _million(value: int) -> str:
     return f"{value / 1e6:.2f} M"
 
 
-def _source(name: str) -> str:
-    return files("lutier.report").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def heat_step(share: float) -> int:
-    """The step of heat of a share from 0 to 1."""
-    return min(int(share * len(HEAT)), len(HEAT) - 1)
-
-
 def _script(text: str) -> Markup:
     """A program of ours or of Plotly, word for word as a browser will read it."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -154,33 +151,6 @@ def _plots_json(plots: Sequence[Plot]) -> dict[str, Any]:
         "figures": {plot.id: plot.figure for plot in plots},
         "colors": [*COLORS.values(), *HEAT],
     }
-
-
-def _style() -> Markup:
-    """The style sheet, with the colours of the palette."""
-    return Markup(_source("report.css").replace("/*palette*/", _palette()))  # noqa: S704 - ours
-
-
-def _palette() -> str:
-    named = [*COLORS.items()]
-    named += [(f"heat-{i}", pair) for i, pair in enumerate(HEAT)]
-    named += [(f"heat-ink-{i}", pair) for i, pair in enumerate(HEAT_TEXT)]
-
-    def colors(which: int) -> str:
-        return " ".join(f"--{name}: {pair[which]};" for name, pair in named)
-
-    light, dark = colors(LIGHT), colors(DARK)
-    heat = "\n".join(
-        f".h{i} {{ background: var(--heat-{i}); color: var(--heat-ink-{i}); }}"
-        for i in range(len(HEAT))
-    )
-    return (
-        f"{heat}\n"
-        f":root {{ color-scheme: light; {light} }}\n"
-        "@media screen and (prefers-color-scheme: dark) {\n"
-        f":root:not([data-theme=light]) {{ color-scheme: dark; {dark} }}\n}}\n"
-        f"@media screen {{ :root[data-theme=dark] {{ color-scheme: dark; {dark} }} }}"
-    )
 
 
 def _row_ids(tables: Sequence[TableSection]) -> dict[tuple[str, str], str]:

@@ -10,7 +10,7 @@ from lutier.cli.main import cli, main
 
 COMMANDS = [
     *("completion", "demo", "devices", "doctor", "export", "fit", "init", "plot", "predict"),
-    *("profile", "report", "search", "spaces", "table", "transfer", "verify"),
+    *("profile", "report", "search", "serve", "spaces", "table", "transfer", "verify"),
 ]
 TARGET = "cpu/onnxruntime?threads=1"
 

@@ -15,7 +15,4 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """One browser for all tests of the page; skips where there is none."""
-    if missing := chromium.missing():
-        pytest.skip(missing)
-    with chromium.opened() as opened:
-        yield opened
+    yield from chromium.opened_or_skipped()
