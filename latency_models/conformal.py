@@ -56,7 +56,7 @@ class ConformalErrors:
             probability: that the measured latency is at most that.
 
         Raises:
-            As :meth:`radius`.
+            InputError, UntrustworthyError: as :meth:`radius`.
         """
         return math.exp(self._quantile(self.logs, probability))
 
@@ -68,7 +68,7 @@ class ConformalErrors:
             coverage: probability that the measured latency is within.
 
         Raises:
-            As :meth:`radius`.
+            InputError, UntrustworthyError: as :meth:`radius`.
         """
         factor = math.exp(self.radius(coverage))
         return np.stack([predicted_ms / factor, predicted_ms * factor], axis=-1)
