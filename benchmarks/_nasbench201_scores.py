@@ -46,7 +46,6 @@ class Setting:
     batch: int
     data: str
     seed: int
-    device: str
     proxies: tuple[str, ...]
 
     @classmethod
@@ -59,7 +58,6 @@ class Setting:
             arguments.batch,
             arguments.data or there,
             arguments.seed,
-            arguments.device,
             tuple(open_proxy(name).name for name in arguments.proxies.split(",")),
         )
 
@@ -85,13 +83,10 @@ class Scorer:
 
     def __init__(self, setting: Setting, images: tuple[torch.Tensor, torch.Tensor]) -> None:
         torch.set_num_threads(1)
-        # On a GPU, convolutions would be rounded to 10 bits.
-        torch.backends.cudnn.allow_tf32 = False
         self.setting = setting
-        inputs, targets = (tensor.to(setting.device) for tensor in images)
+        inputs, self.targets = images
         # Convolutions of few channels are nearly twice as fast in this order on a CPU.
         self.inputs = inputs.contiguous(memory_format=torch.channels_last)
-        self.targets = targets
         self.narrow = [name for name in setting.proxies if name in ONE_CHANNEL]
         self.wide = [name for name in setting.proxies if name not in ONE_CHANNEL]
 
@@ -99,7 +94,7 @@ class Scorer:
         """A freshly initialised network, with the batch."""
         architecture = space.architecture([int(digit) for digit in code])
         model = build_network(space, architecture, self.setting.seed)
-        model = model.to(self.setting.device, memory_format=torch.channels_last)
+        model = model.to(memory_format=torch.channels_last)
         return ScoreContext(model, self.inputs, self.targets, self.setting.seed, code)
 
     def __call__(self, code: str) -> Row:

@@ -81,7 +81,6 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--data", help="digits, or fashion-mnist:DIR (the default where it is)")
     parser.add_argument("--proxies", default=",".join(proxy_names()), metavar="NAME,NAME")
-    parser.add_argument("--device", default="cpu", help="of torch: cpu or cuda")
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
     parser.add_argument("--results", type=Path, metavar="FILE", help="keeps scores as they come")
     parser.add_argument("--beside", type=Path, metavar="FILE", help="scores: agreement with these")
