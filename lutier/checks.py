@@ -150,7 +150,7 @@ def check_machine(settings: Settings) -> Iterator[Finding]:
     cores = os.cpu_count() or 1
     yield Finding("chip", "ok", f"{chip_name()}, {cores} cores")
     load = os.getloadavg()[0] / cores
-    text = f"{load * 100:.0f} % of the cores were busy in the last minute"
+    text = f"{load * cores:.1f} processes on {cores} cores in the last minute"
     if load > _BUSY:
         yield Finding("load", "warn", text, "end what else runs, or expect wider intervals")
     else:

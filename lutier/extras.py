@@ -22,7 +22,7 @@ PURPOSES = {
     "vision": "--data imagefolder:DIR",
 }
 """By name, what an extra is needed for."""
-_NOT_FOR_USE = frozenset({"dev"})
+_NOT_FOR_USE = frozenset({"dev", "docs"})
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from lutier.terminal import err, out, percent
+from lutier.terminal import duration, err, out, percent
 from profiler.events import Event, Failed, Prepared, RoundEnded, Visited, Waiting
 from profiler.protocol import Protocol
 
@@ -37,6 +37,7 @@ class Bar:
         self._done = 0
         self._quiet = quiet or out.quiet
         self._last_line = time.monotonic()
+        self._begun = (0, self._last_line)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -59,16 +60,26 @@ class Bar:
 
     def update(self, done: int, *, total: int | None = None, label: str | None = None) -> None:
         """Say how much is done, and, where they have changed, of how much and of what."""
+        now = time.monotonic()
+        if done < self._done:
+            self._begun = (done, now)
         self._done = done
         self._total = total or self._total
         self._label = label or self._label
         self._progress.update(
             self._task, completed=done, total=self._total, description=self._label
         )
-        now = time.monotonic()
         if not self._quiet and not err.is_terminal and now - self._last_line > LOG_INTERVAL_S:
             self._last_line = now
-            err.print(f"{self._label}: {done} of {self._total}", markup=False)
+            err.print(f"{self._label}: {done} of {self._total}{self._left(now)}", markup=False)
+
+    def _left(self, now: float) -> str:
+        """How long the rest will take at the pace so far; nothing where there is none."""
+        before, start = self._begun
+        if not before < self._done < self._total:
+            return ""
+        pace = (now - start) / (self._done - before)
+        return f", {duration(pace * (self._total - self._done))} left"
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""

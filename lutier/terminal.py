@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,23 @@ def to_json(value: Any) -> Any:
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object on standard output, where that was asked for, quiet or not."""
     sys.stdout.write(json.dumps(to_json(value)) + "\n")
+
+
+def print_hanging(head: str, text: str, indent: int) -> None:
+    """Print text behind a head, all further lines indented.
+
+    In a terminal lines are broken between words; elsewhere, and where a word is too long, they are
+    left in one piece for whoever reads or copies them.
+
+    Args:
+        head: with markup; it is as wide as ``indent`` at the most.
+        text: plain.
+        indent: of the text, in characters.
+    """
+    width = max(out.width - indent - 1, 20) if out.is_terminal else sys.maxsize
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+    out.print(head, end="")
+    out.print(f"\n{' ' * indent}".join(lines), markup=False)
 
 
 def duration(seconds: float) -> str:

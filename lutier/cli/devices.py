@@ -11,6 +11,7 @@ from lutier.cli.options import json_option
 if TYPE_CHECKING:
     from devices.phone_status import PhoneStatus
 
+_INDENT = 13
 _BUILT_IN = ("android", "cpu", "cuda", "replay", "ssh")
 
 
@@ -35,7 +36,7 @@ def devices(address: str | None, pair: tuple[str, str] | None, as_json: bool) ->
     from devices.errors import MissingExtraError
     from devices.host import HostDevice
     from devices.registry import device_names
-    from lutier.terminal import out, print_json
+    from lutier.terminal import out, print_hanging, print_json
 
     host = HostDevice()
     runtimes: dict[str, str | None] = {}
@@ -62,14 +63,14 @@ def devices(address: str | None, pair: tuple[str, str] | None, as_json: bool) ->
         f"{name} {version}" if version else f"{name} (not installed)"
         for name, version in runtimes.items()
     )
-    out.print(f"[bold]cpu[/bold]          {facts['chip']}, {facts['cores']} cores")
-    out.print(f"             runtimes: {versions}")
+    print_hanging("[bold]cpu[/bold]          ", f"{facts['chip']}, {facts['cores']} cores", _INDENT)
+    print_hanging(" " * _INDENT, f"runtimes: {versions}", _INDENT)
     for device, name in gpus.items():
         out.print(f"[bold]{device:12s}[/bold] {name}")
     for phone in phones:
         _print_phone(phone)
     if not phones:
-        out.print(f"[bold]android[/bold]      {trouble}")
+        print_hanging("[bold]android[/bold]      ", trouble, _INDENT)
     if not gpus:
         out.print("[bold]cuda:N[/bold]       an NVIDIA GPU of this machine, by its number")
     out.print("[bold]replay:FILE[/bold]  answers from a recording (lutier table record)")
@@ -117,24 +118,24 @@ def _as_json(phone: PhoneStatus) -> dict[str, Any]:
 
 
 def _print_phone(phone: PhoneStatus) -> None:
-    from lutier.terminal import out
+    from lutier.terminal import out, print_hanging
 
     facts = phone.facts
     words = [facts.get("model", "a phone"), facts.get("chip", "")]
     if "android" in facts:
         words.append(f"Android {facts['android']}")
     words.append(facts.get("abi", ""))
-    out.print(f"[bold]android:[/bold]{phone.serial}  ", end="")
-    out.print(", ".join(word for word in words if word), markup=False)
+    head = f"[bold]android:[/bold]{phone.serial}  "
+    print_hanging(head, ", ".join(word for word in words if word), _INDENT)
     state = [phone.state]
     if phone.heat and phone.heat.skin_c == phone.heat.skin_c:
         state.append(f"{phone.heat.skin_c:.0f} C")
     if phone.battery:
         state.append(f"battery {phone.battery.percent} %")
     state.append(f"kept as {phone.device}")
-    out.print(f"             {', '.join(state)}", markup=False)
+    print_hanging(" " * _INDENT, ", ".join(state), _INDENT)
     what, advice = phone.trouble
     if what:
-        out.print(f"             in the way: {what}. {advice}", markup=False)
+        print_hanging(" " * _INDENT, f"in the way: {what}. {advice}", _INDENT)
     else:
         out.print(f"             next: lutier doctor --device android:{phone.serial}", markup=False)

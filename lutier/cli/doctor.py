@@ -82,25 +82,10 @@ def doctor(device: str | None, parts: tuple[str, ...], db: str | None, as_json: 
 
 
 def _print(finding: Finding) -> None:
-    """One finding, its lines broken in a terminal; a command stays in one piece."""
-    import textwrap
+    """One finding, and below it what to type, which stays in one piece."""
+    from lutier.terminal import out, print_hanging
 
-    from lutier.terminal import out
-
-    text = f"{finding.name}: {finding.text}"
-    if out.is_terminal:
-        indent = " " * _INDENT
-        width = max(out.width - 1, 40)
-        text = textwrap.fill(
-            text,
-            width,
-            initial_indent=indent,
-            subsequent_indent=indent,
-            break_long_words=False,
-            break_on_hyphens=False,
-        ).strip()
-    name, _, rest = text.partition(": ")
-    out.print(f"{_SIGNS[finding.verdict]}  [bold]{name}[/bold]: ", end="")
-    out.print(rest, markup=False)
+    sign = _SIGNS[finding.verdict]
+    print_hanging(f"{sign}  ", f"{finding.name}: {finding.text}", _INDENT)
     if finding.advice:
         out.print(f"{' ' * _INDENT}{finding.advice}", markup=False)

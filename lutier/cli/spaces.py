@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from lutier.spaces import NamedNetwork
     from search.spaces.base import ChainSpace
 
+_INDENT = 23
+
 
 @click.command(
     epilog=(
@@ -93,7 +95,7 @@ def _is_network(name: str) -> bool:
 
 def _list_all(as_json: bool) -> None:
     from lutier.spaces import list_networks, list_spaces
-    from lutier.terminal import out, print_json
+    from lutier.terminal import out, print_hanging, print_json
 
     found, networks = list_spaces(), list_networks()
     if as_json:
@@ -106,19 +108,21 @@ def _list_all(as_json: bool) -> None:
         return
     out.print("spaces")
     for each in found:
-        out.print(f"  {each.name:20s} {each.summary or each.trouble}", markup=False)
+        print_hanging(f"  {each.name:20s} ", each.summary or each.trouble, _INDENT)
         if each.space is None:
             continue
         given = [f"{key}={value}" for key, value in each.parameters.items() if value != ""]
         free = [key for key, value in each.parameters.items() if value == ""]
-        out.print(
-            f"  {'':20s} {_count(each.space.size)} networks, {len(each.space.blocks)} blocks,"
+        print_hanging(
+            " " * _INDENT,
+            f"{_count(each.space.size)} networks, {len(each.space.blocks)} blocks,"
             f" {len(each.space.all_ops())} ops; {' '.join([*given, *free])}",
-            markup=False,
+            _INDENT,
         )
     out.print("networks")
     for network in networks:
-        out.print(f"  {network.name:20s} {_costs(network)}  {network.summary}", markup=False)
+        text = f"{_costs(network).strip()}; {network.summary}"
+        print_hanging(f"  {network.name:20s} ", text, _INDENT)
 
 
 def _show_space(space: ChainSpace) -> None:

@@ -35,7 +35,7 @@ def requires(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extras, "distribution", lambda name: stand)
 
 
-@pytest.mark.parametrize("name", sorted(DECLARED.keys() - {"dev"}))
+@pytest.mark.parametrize("name", sorted(DECLARED.keys() - {"dev", "docs"}))
 def test_every_extra_says_what_it_is_for(name: str) -> None:
     assert PURPOSES[name]
 
@@ -68,5 +68,5 @@ def test_without_the_metadata_of_a_distribution_there_are_none(
 
 
 def test_tools_for_development_are_no_extra_for_use() -> None:
-    assert "dev" not in extra_names()
+    assert not {"dev", "docs"} & {*extra_names()}
     assert set(extra_names()) <= set(PURPOSES)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from lutier.progress import LOG_INTERVAL_S, Bar, ProfileBar
+from lutier.terminal import out
 from profiler.events import Failed, Prepared, RoundEnded, Visited
 from profiler.protocol import Protocol
 
@@ -24,7 +25,31 @@ def test_a_log_gets_a_line_now_and_then(
             clock.now += LOG_INTERVAL_S / 4
             bar.update(done)
     lines = capsys.readouterr().err.splitlines()
-    assert lines == ["working: 5 of 10", "working: 10 of 10"]
+    assert lines == ["working: 5 of 10, 19 s left", "working: 10 of 10"]
+
+
+def test_the_pace_is_that_since_work_began_anew(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = Clock(monkeypatch)
+    with Bar("loading", 100) as bar:
+        clock.now += 1
+        bar.update(100)
+        bar.update(0, total=10, label="measuring")
+        clock.now += 2 * LOG_INTERVAL_S
+        bar.update(2)
+    assert capsys.readouterr().err == "measuring: 2 of 10, 2 min left\n"
+
+
+def test_the_option_quiet_is_heeded_by_every_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = Clock(monkeypatch)
+    monkeypatch.setattr(out, "quiet", True)
+    with Bar("working", 2) as bar:
+        clock.now += 2 * LOG_INTERVAL_S
+        bar.update(1)
+    assert capsys.readouterr().err == ""
 
 
 def test_quiet_is_quiet(
