@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import click
 import pytest
+from in_process import run
 
 from lutier.cli.main import cli, main
 
 WIDTH = 80
 WITHOUT_JSON = {
     "completion": "its output is a script for a shell",
-    "serve": "it answers in a browser until it is ended",
 }
 _A_RESULT = "what it prints is its result; no progress goes with --json"
 WITHOUT_QUIET = {
@@ -104,6 +106,7 @@ def test_the_help_fits_a_small_terminal(
     assert max(map(len, printed.splitlines())) <= WIDTH
     # What does not fit would be cut off with an ellipsis of one character.
     assert "…" not in printed
+    assert "\x1b" not in printed
     for flag in flags(path):
         assert re.search(rf"(?<![\w-]){re.escape(flag)}(?![\w-])", printed) or flag[:1] != "-"
 
@@ -112,6 +115,34 @@ def test_the_help_fits_a_small_terminal(
 def test_every_option_says_what_it_is(path: str) -> None:
     options = [each for each in ALL[path].params if isinstance(each, click.Option)]
     assert not [each.name for each in options if not each.help]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("profil", "error: No such command 'profil'. Did you mean 'profile'? Try: lutier --help"),
+        ("table shwo", "No such command 'shwo'. Did you mean 'show'? Try: lutier table --help"),
+        ("export x --formt y", "No such option '--formt'. Did you mean '--format'?"),
+        ("export x -o y --format onx", "'onx' is not one of 'onnx', 'tflite', 'torch'. Try:"),
+        ("fit", "error: Missing option '--target'. Try: lutier fit --help"),
+        ("completion", "Choose from: bash, zsh, fish. Try: lutier completion --help"),
+    ],
+)
+def test_what_is_mistyped_is_answered_in_one_line(
+    words: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(*words.split(), capsys=capsys)
+    assert (code, out) == (2, "")
+    assert says in err
+    assert err.count("\n") == 1
+    assert "\x1b" not in err
+
+
+def test_whoever_reads_may_stop_reading() -> None:
+    head = f"'{sys.executable}' -m lutier spaces --json | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", head], capture_output=True, text=True, check=True)
+    assert "Traceback" not in done.stderr
+    assert done.stdout.strip() in ("0", "141")
 
 
 def test_an_exemption_is_of_a_command_that_may_be() -> None:
