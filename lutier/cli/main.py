@@ -29,8 +29,6 @@ from lutier.cli.transfer import transfer
 from lutier.cli.verify import verify
 
 INTERRUPTED = 130
-PIPE_CLOSED = 141
-"""What shells say of a program that SIGPIPE ended."""
 click.rich_click.TEXT_MARKUP = "rich"
 # Two columns: long names and what they mean fit beside each other in 80 characters.
 click.rich_click.OPTIONS_TABLE_COLUMN_TYPES = ["required", "opt_all", "help"]
@@ -103,9 +101,9 @@ def main(arguments: list[str] | None = None) -> None:
         err.print(f"error: {_in_one_line(error)}", style="red", markup=False)
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        # Whoever read the output has seen enough; nothing is left to be flushed to them.
+        # Whoever read the output has seen enough: nothing more goes there, and click says 1 too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(PIPE_CLOSED)
+        sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         from lutier.terminal import err
 
