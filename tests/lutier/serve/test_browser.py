@@ -226,6 +226,18 @@ def test_a_table_is_reached_and_filtered_by_keyboard_alone(
     assert page.locator("#rows tbody tr").count() == 1
 
 
+def test_all_but_the_button_works_without_javascript(browser: Browser, url: str) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{url}table?target={SECOND}")
+    page.locator("select[name=kind]").select_option("mbconv")
+    page.locator("#rows").get_by_role("button", name="Show").click()
+    page.wait_for_url("**kind=mbconv*")
+    assert page.locator(".maps .heat td a").count() >= 20
+    assert not page.locator("#theme").is_visible()
+    context.close()
+
+
 def test_every_stop_of_the_tab_key_can_be_seen(opened: Callable[..., Page], url: str) -> None:
     page = opened(f"{url}table?target={SECOND}")
     wanted = page.evaluate(

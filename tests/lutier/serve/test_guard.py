@@ -21,6 +21,7 @@ from lutier.serve.app import Site
 from lutier.serve.guard import HEADERS, Door
 from lutier.serve.query import address
 from lutier.serve.runs import Results
+from profiler.storage.reader import StoreReader
 
 TOKEN = "correct-horse-battery-staple"  # noqa: S105 - of no server
 LOCKED = Door(frozenset({"127.0.0.1"}), token=TOKEN, cookie="lutier-8421")
@@ -362,3 +363,35 @@ def test_an_error_of_the_program_is_not_told(
     assert answer.status_code == 500
     assert "a secret" not in answer.text
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_what_no_lutier_would_store_is_shown_or_refused_and_breaks_nothing(
+    open_client: Callable[..., TestClient], site: Site, tmp_path: Path
+) -> None:
+    file = tmp_path / "odd.db"
+    long = f"conv/{'9' * 150}x8x8/kernel=3,out=8,stride=1"
+    made.fill_store(f"sqlite:///{file}", networks=0, more={long: 1.0, "\u202e": 2.0, " ": 3.0})
+    connection = sqlite3.connect(file)
+    connection.execute(
+        "UPDATE measurements SET target = ? WHERE id IN (1, 2)", (f"{WORSE} no target",)
+    )
+    connection.execute("UPDATE measurements SET findings = ? WHERE id = 3", (EVIL,))
+    connection.execute("UPDATE measurements SET exponent = 0.3 WHERE id = 4")
+    connection.execute("UPDATE visits SET samples_ms = '[\"x\"]' WHERE measurement_id = 5")
+    connection.execute("UPDATE measurements SET ops = 'x', role = 'other' WHERE id = 6")
+    connection.commit()
+    connection.close()
+    with StoreReader(f"sqlite:///{file}") as store:
+        client = open_client(served=replace(site, store=store), raise_server_exceptions=False)
+        assert html.escape(WORSE) in client.get("/").text
+        assert client.get("/table", params={"target": f"{WORSE} no target"}).status_code == 400
+        found = client.get("/table", params={"target": FIRST, "format": "json"}).json()
+        assert {long, " ", "\u202e"} <= {row["key"] for row in found["rows"]}
+        assert "<img" not in client.get("/table", params={"target": FIRST}).text
+        codes = {
+            row["key"]: client.get("/op", params={"target": FIRST, "key": row["key"]}).status_code
+            for row in found["rows"]
+        }
+    refused = {key: code for key, code in codes.items() if code != 200}
+    damaged = made.SPACE.all_ops()[4].key
+    assert refused == {damaged: 503, " ": 400}
