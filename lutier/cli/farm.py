@@ -24,6 +24,8 @@ def profile_every_phone(*, dry_run: bool, as_json: bool) -> None:
     if dry_run and not as_json:
         raise InputError("android:all with --dry-run", "the lines of several", "--dry-run --json")
     words = words_again(click.get_current_context())
+    if out.quiet:
+        words.append("--quiet")
     outcomes = profile_all(words, lambda line: err.print(line, markup=False))
     if as_json:
         print_json(
