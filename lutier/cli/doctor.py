@@ -74,7 +74,7 @@ def doctor(device: str | None, parts: tuple[str, ...], db: str | None, as_json: 
         raise MissingError(
             f"{first.name} is missing",
             first.text + (others if missing[1:] else ""),
-            first.advice,
+            "; ".join(finding.advice for finding in missing if finding.advice),
         )
     failed = [finding.name for finding in findings if finding.verdict == "fail"]
     if failed:

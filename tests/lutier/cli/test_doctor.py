@@ -40,6 +40,15 @@ def test_a_part_that_is_asked_for_and_missing_exits_with_3(
     assert "Try: pip install 'lutier[report]'" in err
 
 
+def test_of_several_that_are_missing_each_has_its_command(
+    without_plotly: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run("--for", "report", "--for", "search", capsys=capsys)
+    assert code == 3
+    assert "missing too: extra search" in err
+    assert "Try: pip install 'lutier[report]'; pip install 'lutier[search]'" in err
+
+
 def test_a_part_that_nobody_asked_for_may_be_missing(
     without_plotly: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
