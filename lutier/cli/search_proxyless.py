@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from lutier.cli.search_common import budget_option, given, make_request, search_options, show_result
+from lutier.cli.search_work import energy_options, make_meter, print_energy
 
 if TYPE_CHECKING:
+    from lutier.energy import Meter
     from lutier.searching import Request
     from lutier.settings import Settings
     from lutier.sweeping import Sweep
@@ -80,6 +82,7 @@ if TYPE_CHECKING:
     metavar="TARGET=TIME",
     help="A further target and the budget on it. May be given more than once.",
 )
+@energy_options
 def proxyless(
     budget: str | None,
     budgets: str | None,
@@ -93,6 +96,9 @@ def proxyless(
     entropy_weight: float | None,
     checkpoint_activations: bool,
     also: tuple[str, ...],
+    energy: bool,
+    country: str | None,
+    cpu_watts: float | None,
     as_json: bool,
     **common: Any,
 ) -> None:
@@ -110,6 +116,7 @@ def proxyless(
         raise click.UsageError("Give one of --budget, e.g. 1.5ms, and --budgets, e.g. 5ms,8ms.")
     given_budget = budget or str(budgets).partition(",")[0]
     settings, request = make_request(as_json, budget=given_budget, **common)
+    meter = make_meter(energy, country, cpu_watts)
     from dataclasses import replace
 
     from lutier.searching_proxyless import parse_also
@@ -135,21 +142,31 @@ def proxyless(
     )
     with team_of_torchrun(device) as team:
         if budgets is None:
-            _search_one(settings, request, config, team, as_json)
+            _search_one(settings, request, config, team, meter, as_json)
         else:
-            _search_several(settings, request, config, budgets, team, as_json)
+            _search_several(settings, request, config, budgets, team, meter, as_json)
 
 
 def _search_one(
-    settings: Settings, request: Request, config: ProxylessConfig, team: Team, as_json: bool
+    settings: Settings,
+    request: Request,
+    config: ProxylessConfig,
+    team: Team,
+    meter: Meter | None,
+    as_json: bool,
 ) -> None:
+    from lutier.energy import metered_search
     from lutier.searching_proxyless import help_search, search_proxyless
 
-    if team.is_first:
-        found = search_proxyless(settings, request, config, team=team)
-        show_result(request, found, as_json)
-    else:
+    if not team.is_first:
         help_search(settings, request, config, team=team)
+        return
+    found = metered_search(
+        request.folder, meter, lambda: search_proxyless(settings, request, config, team=team)
+    )
+    if not as_json:
+        print_energy(found)
+    show_result(request, found, as_json)
 
 
 def _search_several(
@@ -158,19 +175,26 @@ def _search_several(
     config: ProxylessConfig,
     budgets: str,
     team: Team,
+    meter: Meter | None,
     as_json: bool,
 ) -> None:
     from devices.errors import BudgetError
+    from lutier.energy import load_energy, metered
     from lutier.sweeping import SWEEP_FILE, parse_budgets, sweep_proxyless
     from lutier.terminal import out, print_json
     from search.budget import format_ms
 
-    sweep = sweep_proxyless(settings, request, config, parse_budgets(budgets), team=team)
+    with metered(request.folder, meter if team.is_first else None):
+        sweep = sweep_proxyless(settings, request, config, parse_budgets(budgets), team=team)
     if not team.is_first:
         return
+    energy = None if meter is None else load_energy(request.folder)
     if as_json:
-        print_json({**sweep.model_dump(), "out": str(request.folder)})
+        counted = {} if energy is None else {"energy": energy.model_dump()}
+        print_json({**sweep.model_dump(), **counted, "out": str(request.folder)})
     else:
+        for line in () if energy is None else energy.lines():
+            out.print(line, markup=False)
         _print_sweep(sweep)
         out.print(f"results in {request.folder / SWEEP_FILE} and a folder each", markup=False)
         best = next((point.folder for point in sweep.points[::-1] if point.on_front), None)

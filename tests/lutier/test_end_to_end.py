@@ -166,11 +166,14 @@ def test_a_search_for_two_targets_meets_both_budgets(
 def test_a_sweep_shares_one_warm_up_and_says_which_networks_are_on_the_front(
     fitted: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("codecarbon", reason="needs codecarbon: pip install 'lutier[energy]'")
     folder = tmp_path / "sweep"
     words = ["search", "proxyless", *SHORT, "--budgets", "1.1ms,900us", "--out", str(folder)]
     words += ["--warmup-epochs", "1", "--search-epochs", "1"]
-    code, printed = run(capsys, *words, "--json")
+    code, printed = run(capsys, *words, "--energy", "--cpu-watts", "40", "--json")
     assert code == 0
+    (counted,) = printed.pop("energy")["runs"]
+    assert counted["kwh"] > 0
     assert printed == {**json.loads((folder / "sweep.json").read_text()), "out": str(folder)}
     assert [point["budget_ms"] for point in printed["points"]] == [0.9, 1.1]
     assert printed["missed"] == []
