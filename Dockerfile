@@ -17,7 +17,7 @@ RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     pip install --no-cache-dir --constraint /tmp/constraints.txt \
         --index-url https://download.pytorch.org/whl/cpu torch \
     && pip install --no-cache-dir --constraint /tmp/constraints.txt \
-        "$(echo /wheels/lutier-*.whl)[litert,report,search,vision]"
+        "$(echo /wheels/lutier-*.whl)[litert,report,search,serve,vision]"
 # Whoever runs it: what is kept goes to a folder that everybody may write to.
 RUN useradd --create-home lutier && mkdir --mode=1777 /data
 ENV LUTIER_HOME=/data HOME=/tmp
