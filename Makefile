@@ -14,7 +14,7 @@ INSTALL := PIP_ROOT_USER_ACTION=ignore $(PIP) install -qq --constraint constrain
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
@@ -40,8 +40,12 @@ bench: .venv/dev.stamp ## run every script in benchmarks/; results in runs/bench
 	done; \
 	if test -n "$$failed"; then echo "error: failed:$$failed" >&2; exit 1; fi
 
+docs: .venv/dev.stamp ## build the documentation into site/, without the network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Open site/index.html"
+
 clean: ## remove .venv, caches and builds; runs/ and its results stay
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Where .venv was made; empty where its Python is gone.
