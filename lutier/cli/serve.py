@@ -94,7 +94,8 @@ def serve(
                 out.print(f"{settings.shown_db} at {url} (Ctrl-C ends it)", markup=False)
             if not listener.is_loopback:
                 err.print(
-                    "note: pages and token travel unencrypted; docs/serve.md says how they need not",
+                    "note: pages and token travel unencrypted; docs/serve.md says how they"
+                    " need not",
                     style="yellow",
                     markup=False,
                 )
