@@ -321,4 +321,9 @@ def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(
     reference = (tmp_path / "reference" / "search.html").read_text()
     assert 'id="search.knas.knas_search"' in reference
     assert ":class:" not in reference
-    assert "lutier search proxyless" in (tmp_path / "reference" / "command_line.html").read_text()
+    commands = (tmp_path / "reference" / "command_line.html").read_text()
+    assert '<h2 id="lutier-search-proxyless">' in commands
+    assert (
+    assert "--delegate [xnnpack&#124;none&#124;" in commands
+    )
+    assert "[bold]" not in commands

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import inspect
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -31,7 +33,7 @@ def described(command: click.Command, path: str) -> Iterator[str]:
                 yield from described(below, f"{path} {name}")
         return
     yield f"\n## {path}\n"
-    for paragraph in (command.help or "").split("\n\n"):
+    for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
         if paragraph.startswith("\b"):
             yield f"```text\n{plain(paragraph, as_it_is=True)}\n```\n"
         else:
@@ -52,12 +54,12 @@ def row(option: click.Option, context: click.Context) -> str:
     default = option.default
     if option.show_default and default is not None and "default" not in said:
         said += f" [default: {default}]"
-    return f"| `{cell(names + value)}` | {cell(said)} |"
+    return f"| <code>{cell(names + value)}</code> | {cell(said)} |"
 
 
 def cell(text: str) -> str:
     """A text that ends no cell of a table."""
-    return text.replace("|", "\\|")
+    return html.escape(text, quote=False).replace("|", "&#124;")
 
 
 def plain(text: str, *, as_it_is: bool = False) -> str:
