@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import browser as chromium
 import drawn_results as made
 import pytest
 from served_store import EVIL, EVIL_OP, FAILED, OTHER, WORSE
@@ -21,16 +19,7 @@ from profiler.protocol import Protocol
 from profiler.storage.database import MeasurementStore
 from profiler.storage.reader import StoreReader
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
-
 DOOR = Door(frozenset({"127.0.0.1", "localhost"}))
-
-
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
-    """One browser for all tests of the pages; skips where there is none."""
-    yield from chromium.opened_or_skipped()
 
 
 @pytest.fixture(scope="package")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests of the page; skips where there is none."""
+    """One browser for all tests, as Playwright runs once a process; skips where there is none."""
     yield from chromium.opened_or_skipped()
