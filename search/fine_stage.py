@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from devices.errors import DivergedError
+from devices.errors import DivergedError, LutierError
 from devices.files import write_at_once
 from search.architecture import Architecture
 from search.checkpoint import Fingerprint, load_checkpoint, save_checkpoint
@@ -77,7 +77,7 @@ class TrainAnswer:
         return bool(self.train_loss or self.failure)
 
 
-class _Paused(Exception):  # noqa: N818  # no error
+class _Paused(LutierError):  # noqa: N818  # no error
     """The epoch that was asked for is reached."""
 
 

@@ -43,6 +43,7 @@ def printed(bench: PhoneBench) -> dict[str, list[float]]:
     return found
 
 
+@pytest.mark.slow
 def test_from_a_phone_to_a_network_within_its_budget(
     bench: PhoneBench, lutier: CommandLine, tmp_path: Path
 ) -> None:

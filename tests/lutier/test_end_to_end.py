@@ -219,6 +219,7 @@ def test_a_sweep_refuses_budgets_before_it_trains(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_torchrun_searches_with_two_processes(
     fitted: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

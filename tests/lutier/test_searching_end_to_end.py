@@ -51,6 +51,7 @@ def run(folder: Path, *words: str) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.slow
 def test_knas_by_several_proxies_in_two_processes_with_halving_is_that_of_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
