@@ -14,6 +14,9 @@ from lutier.energy import load_energy
 from lutier.searching import Bench
 from search.architecture import Architecture
 
+# What these commands are made of is tested in tests/search.
+pytestmark = pytest.mark.slow
+
 TARGET = "cpu/onnxruntime?threads=1"
 SPACE = "mobile-tiny?width=0.25"
 COMMON = ["--target", TARGET, "--space", SPACE, "--data", "digits", "--budget", "10ms"]
@@ -51,7 +54,6 @@ def run(folder: Path, *words: str) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.slow
 def test_knas_by_several_proxies_in_two_processes_with_halving_is_that_of_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,6 +30,7 @@ def cluster() -> Iterator[TwoNodes]:
         yield nodes
 
 
+@pytest.mark.slow
 @needs_ray
 @pytest.mark.timeout(300)
 def test_two_nodes_one_of_them_killed_half_way_do_what_one_process_does(cluster: TwoNodes) -> None:
@@ -66,6 +67,7 @@ def test_two_nodes_one_of_them_killed_half_way_do_what_one_process_does(cluster:
     assert dataclasses.replace(together, weights={}) == dataclasses.replace(alone, weights={})
 
 
+@pytest.mark.slow
 @needs_ray
 def test_nobody_who_answers_is_one_line() -> None:
     (port,) = free_ports(1)
