@@ -31,13 +31,14 @@ lint: .venv/dev.stamp ## format, lint, types and the layers between the packages
 test: lint ## lint, then the tests (PYTEST="-k name" hands arguments on)
 	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
 
-bench: .venv/dev.stamp ## run every script in benchmarks/; results in runs/bench/*.json
+bench: .venv/dev.stamp ## run every script in benchmarks/ (results in runs/bench/*.json) and the slow tests
 	@mkdir -p runs/bench; failed=; \
 	for script in benchmarks/[a-z]*.py; do \
 		test -e "$$script" || { echo "benchmarks/ holds no script"; break; }; \
 		name=$$(basename "$$script" .py); echo "== $$name"; \
 		$(BIN)/python "$$script" --json "runs/bench/$$name.json" || failed="$$failed $$name"; \
 	done; \
+	$(BIN)/python -m pytest -n auto --dist loadfile -m slow || failed="$$failed slow-tests"; \
 	if test -n "$$failed"; then echo "error: failed:$$failed" >&2; exit 1; fi
 
 docs: .venv/dev.stamp ## build the documentation into site/, without the network
