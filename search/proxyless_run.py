@@ -197,8 +197,8 @@ class ProxylessRun:
                 torch.set_rng_state(self._items_state)
             for inputs, labels in pass_:
                 self._train_batch(inputs, labels, validation)
-                self._items_state = torch.get_rng_state()
                 if self._must_stop(interrupts):
+                    self._items_state = torch.get_rng_state()
                     return False
         self._finish()
         return True

@@ -9,11 +9,11 @@ import json
 import re
 import sys
 from collections import Counter
-from html.parser import HTMLParser
 from pathlib import Path
 
 import drawn_results as made
 import pytest
+from html_elements import Elements
 
 from devices.errors import MissingExtraError
 from lutier.plots.evidence import Evidence, gather_evidence
@@ -24,34 +24,6 @@ from lutier.settings import Settings
 VOID = {"meta", "link", "br", "rect", "line", "polygon"}
 
 
-class Elements(HTMLParser):
-    """Every element with its attributes, and what stays open."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.headings: list[int] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-        if re.fullmatch("h[1-6]", tag):
-            self.headings.append(int(tag[1]))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.found if name == tag]
-
-
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     runs = made.two_runs(tmp_path_factory.mktemp("runs"))
@@ -60,7 +32,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def elements(page: str) -> Elements:
-    return Elements(page)
+    return Elements(page, VOID)
 
 
 def test_every_element_is_closed_and_every_id_is_there_once(elements: Elements) -> None:
@@ -147,7 +119,7 @@ def test_hostile_texts_are_only_texts(tmp_path: Path) -> None:
     runs = find_runs([folder])
     evidence = Evidence(made.TARGET, notes=(evil,), failures={evil: evil})
     page = render_report(runs, {made.TARGET: evidence}, Settings(), evil)
-    found = Elements(page)
+    found = Elements(page, VOID)
     assert found.open == []
     assert found.all("img") == []
     assert len(found.all("script")) == 4

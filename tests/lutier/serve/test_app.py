@@ -9,12 +9,12 @@ import sys
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import drawn_results as made
 import pytest
+from html_elements import Elements
 from served_store import EVIL_OP, FAILED, FIRST, OTHER, SECOND, SLOWER
 from starlette.testclient import TestClient
 
@@ -28,32 +28,6 @@ from profiler.storage.portable import PortableRow
 from profiler.storage.reader import StoreReader
 
 VOID = {"meta", "link", "input", "br", "rect", "line", "path"}
-
-
-class Elements(HTMLParser):
-    """Every element with its attributes, and what stays open."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.feed(page)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.found if name == tag]
 
 
 def ask(client: TestClient, path: str, **values: str) -> dict[str, Any]:
@@ -335,7 +309,7 @@ def test_pages_are_whole_and_can_be_read_aloud(
     client: TestClient, path: str, values: dict[str, str]
 ) -> None:
     page = client.get(path, params=values).text
-    found = Elements(page)
+    found = Elements(page, VOID)
     assert found.all("html")[0]["lang"] == "en"
     assert len(found.all("h1")) == len(found.all("main")) == 1
     assert all(svg.get("aria-label") or svg.get("aria-hidden") for svg in found.all("svg"))
@@ -369,7 +343,7 @@ def test_every_link_from_the_first_page_on_leads_somewhere(client: TestClient) -
         answer = client.get(path)
         assert answer.status_code == 200, path
         if kind != "/run" and answer.headers["content-type"].startswith("text/html"):
-            hrefs = [link.get("href") or "" for link in Elements(answer.text).all("a")]
+            hrefs = [link.get("href") or "" for link in Elements(answer.text, VOID).all("a")]
             wanted += [href for href in hrefs if href.startswith("/")]
     assert {path.partition("?")[0] for path in seen} == kinds
 
