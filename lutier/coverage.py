@@ -10,7 +10,7 @@ from latency_models.domain import Domain
 from latency_models.regressors import MIN_OPS
 from profiler.ops import OpSpec
 from profiler.table import LatencyTable
-from search.spaces.base import ChainSpace
+from search.spaces.base import SearchSpace
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Coverage:
         }
 
 
-def cover(table: LatencyTable, target: Target, space: ChainSpace) -> Coverage:
+def cover(table: LatencyTable, target: Target, space: SearchSpace) -> Coverage:
     """Tell the ops of a space apart by whether a table has them.
 
     Args:

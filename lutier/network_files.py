@@ -202,6 +202,7 @@ def predict_result(
     latency_ms = float(model.predict_ms([ops])[0])
     prices_ms = model.op_model.predict_ms(ops)
     measured = sum(ms for op, ms in zip(ops, prices_ms.tolist(), strict=True) if op in table)
-    share = measured / float(prices_ms.sum())
+    # Sums of the same numbers in another order may differ in the last digit.
+    share = min(measured / float(prices_ms.sum()), 1.0)
     measured_ms = table.networks.get(architecture.id)
     return PredictedFile(path, latency_ms, None, share, 1 - share, measured_ms)

@@ -12,7 +12,7 @@ from latency_models.fit import NetworkSample
 from profiler.jobs import Job
 from profiler.table import LatencyTable
 from search.architecture import Architecture
-from search.spaces.base import ChainSpace
+from search.spaces.base import SearchSpace
 from search.spaces.registry import open_space
 
 _CARRIER = "carrier/"
@@ -20,17 +20,17 @@ _LARGE = 10
 """Times as many networks as there are carriers, above which they are left out of a draw."""
 
 
-def op_jobs(space: ChainSpace) -> list[Job]:
+def op_jobs(space: SearchSpace) -> list[Job]:
     """The jobs of measuring every op of a space."""
     return [Job.of_op(spec) for spec in space.all_ops()]
 
 
-def carriers(space: ChainSpace, seed: int) -> list[Architecture]:
+def carriers(space: SearchSpace, seed: int) -> list[Architecture]:
     """The networks that ops are measured beside: two sets, each of which holds every op."""
     return list(dict.fromkeys([*space.covering(2 * seed), *space.covering(2 * seed + 1)]))
 
 
-def carrier_jobs(space: ChainSpace, seed: int) -> list[Job]:
+def carrier_jobs(space: SearchSpace, seed: int) -> list[Job]:
     """The jobs of measuring the carriers, and what a call of the runtime costs."""
     jobs = []
     for architecture in carriers(space, seed):
@@ -39,7 +39,7 @@ def carrier_jobs(space: ChainSpace, seed: int) -> list[Job]:
     return [*jobs, Job.of_call()]
 
 
-def network_job(space: ChainSpace, architecture: Architecture) -> Job:
+def network_job(space: SearchSpace, architecture: Architecture) -> Job:
     """The job of measuring one network of a space."""
     ops = tuple(op.key for op in space.ops(architecture) if not op.is_free)
     return Job(
@@ -47,7 +47,7 @@ def network_job(space: ChainSpace, architecture: Architecture) -> Job:
     )
 
 
-def draw_networks(space: ChainSpace, count: int, seed: int) -> list[Architecture]:
+def draw_networks(space: SearchSpace, count: int, seed: int) -> list[Architecture]:
     """Distinct networks, every other one uniform and every other one from all over the range.
 
     The first of a larger draw are the networks of a smaller one, so that asking for more later

@@ -18,7 +18,7 @@ from devices.target import Target
 from lutier.terminal import to_json
 from profiler.jobs import Job
 from search.architecture import Architecture
-from search.spaces.base import ChainSpace
+from search.spaces.base import SearchSpace
 from search.spaces.registry import open_space
 
 RESULT_FILE = "result.json"
@@ -79,7 +79,7 @@ class SearchResult(BaseModel):
 
         return result_html(self)
 
-    def load_space(self) -> ChainSpace:
+    def load_space(self) -> SearchSpace:
         """The space the network is of."""
         return open_space(self.space)
 
@@ -138,7 +138,7 @@ def read_result(path: Path) -> SearchResult:
         raise InputError(f"{path} cannot be read", str(error)[:200]) from error
 
 
-def load_network(folder: Path, result: SearchResult) -> nn.Sequential:
+def load_network(folder: Path, result: SearchResult) -> nn.Module:
     """The trained network, in evaluation mode.
 
     Raises:

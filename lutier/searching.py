@@ -34,8 +34,8 @@ from profiler.table import LatencyTable
 from search.architecture import Architecture
 from search.budget import format_ms
 from search.data import DataSource, check_data, full_name, open_data
-from search.expected_latency import LatencyMatrix
-from search.spaces.base import ChainSpace
+from search.space_latency import price_space
+from search.spaces.base import SearchSpace
 from search.spaces.registry import open_space
 from search.train import TrainConfig, TrainResult, build_network, check_device, train
 
@@ -120,17 +120,17 @@ class Bench:
         self.request = request
         self.tracker = tracker
         self.device = device
-        self.space: ChainSpace = open_space(request.space)
+        self.space: SearchSpace = open_space(request.space)
         self.table: LatencyTable = load_table(settings, request.target)
         found = find_model(settings, self.table, request.target, self.space.name)
         self.model, self.metadata = found
         self.asked_ms = request.budget_ms
         if request.confidence is not None:
             self.asked_ms /= self.model.errors.upper_factor(request.confidence)
-        self.matrix = LatencyMatrix.from_model(self.space, self.model.near(self.asked_ms))
+        self.latency = price_space(self.space, self.model, self.asked_ms)
         self.regressed = [op.key for op in self.space.all_ops() if op not in self.table]
-        self.matrix.check_budget(self.asked_ms)
-        self.matrix.check_scale(self.asked_ms)
+        self.latency.check_budget(self.asked_ms)
+        self.latency.check_scale(self.asked_ms)
         self.data = data or open_data(request.data, self.space.input_shape, request.seed)
         check_data(self.data, self.space.input_shape, self.space.classes)
         self.protocol = settings.protocol(request.target)

@@ -47,7 +47,7 @@ def search_knas(
         with Bar("scoring", config.pool_size or 1, quiet=request.quiet) as bar:
             found = knas_search(
                 bench.space,
-                bench.matrix,
+                bench.latency,
                 bench.data,
                 bench.asked_ms,
                 config,

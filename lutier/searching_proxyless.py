@@ -21,9 +21,10 @@ from lutier.verification import Verified
 from search.budget import format_ms, parse_budget
 from search.closed_loop import Round, derive_measured
 from search.closed_loop_several import derive_measured_several
-from search.expected_latency import Limit
+from search.expected_latency import LatencyMatrix, Limit
 from search.proxyless import EpochRecord, ProxylessResult, proxyless_search
 from search.proxyless_config import ProxylessConfig
+from search.spaces.registry import open_chain
 from search.team import ALONE, Team
 
 
@@ -135,6 +136,7 @@ def _searched(
     team: Team,
 ) -> Iterator[tuple[list[Bench], ProxylessResult]]:
     """The benches of all targets, opened, and the supernet's choices."""
+    chain = open_chain(request.space, "ProxylessNAS")
     training = request.training
     config = replace(
         config,
@@ -154,12 +156,12 @@ def _searched(
         bench = benches[0]
         with Bar("searching", config.epochs, quiet=request.quiet) as bar:
             found = proxyless_search(
-                bench.space,
-                bench.matrix,
+                chain,
+                _matrix(bench),
                 bench.data,
                 bench.asked_ms,
                 config,
-                also=[Limit(other.matrix, other.asked_ms) for other in benches[1:]],
+                also=[Limit(_matrix(other), other.asked_ms) for other in benches[1:]],
                 checkpoint=request.folder / "checkpoint.pt",
                 warmup=warmup,
                 on_progress=_show_epoch(bar, tracker),
@@ -175,12 +177,18 @@ def _derived(
     first, *others = benches
     logs = found.log_probabilities
     if others:
-        limits = [Limit(each.matrix, each.request.budget_ms) for each in benches]
+        limits = [Limit(_matrix(each), each.request.budget_ms) for each in benches]
         measures = [each.measure for each in benches]
         return derive_measured_several(limits, logs, measures, start_ms=asked_ms)
     budget_ms = first.request.budget_ms
-    rounds = derive_measured(first.matrix, logs, budget_ms, first.measure, start_ms=asked_ms[0])
+    rounds = derive_measured(_matrix(first), logs, budget_ms, first.measure, start_ms=asked_ms[0])
     return [(each,) for each in rounds]
+
+
+def _matrix(bench: Bench) -> LatencyMatrix:
+    if not isinstance(bench.latency, LatencyMatrix):
+        raise TypeError("a chain of blocks is priced by block")
+    return bench.latency
 
 
 def _is_within(bench: Bench, verified: Verified) -> bool:

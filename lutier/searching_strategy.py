@@ -27,7 +27,7 @@ from search.budget import format_ms
 from search.checkpoint import fingerprint_of
 from search.closed_loop import Round
 from search.data import DataSource
-from search.strategies import ChainAdmissible, Evaluation, Strategy, StrategyResult
+from search.strategies import Evaluation, Strategy, StrategyResult, admissible_within
 from search.train import TrainConfig, TrainResult, build_network, train
 
 MAX_MEASURED = 8
@@ -130,7 +130,7 @@ def _evaluated(bench: Bench, config: StrategyConfig) -> StrategyResult:
         fingerprint_of(
             search=strategy.name,
             strategy=strategy,
-            matrix=bench.matrix,
+            matrix=bench.latency,
             data=bench.data,
             budget_ms=bench.asked_ms,
             evaluation=evaluate.config,
@@ -152,7 +152,7 @@ def _evaluated(bench: Bench, config: StrategyConfig) -> StrategyResult:
             )
 
         return strategy.search(
-            ChainAdmissible(bench.matrix, bench.asked_ms),
+            admissible_within(bench.latency, bench.asked_ms),
             evaluate,
             config.evaluations,
             request.seed,

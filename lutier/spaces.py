@@ -8,7 +8,7 @@ from typing import Any
 
 from devices.errors import LutierError
 from search.architecture import Architecture
-from search.spaces.base import ChainSpace
+from search.spaces.base import SearchSpace
 from search.spaces.published import PUBLISHED
 from search.spaces.registry import open_space, space_factory, space_names
 
@@ -31,7 +31,7 @@ class ListedSpace:
     name: str
     summary: str
     parameters: dict[str, Any]
-    space: ChainSpace | None
+    space: SearchSpace | None
     trouble: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,11 +87,11 @@ class NamedNetwork:
         }
 
 
-def sizes(space: ChainSpace) -> dict[str, Any]:
+def sizes(space: SearchSpace) -> dict[str, Any]:
     """How large a space is."""
     return {
         "networks": space.size,
-        "blocks": len(space.blocks),
+        "choices": len(space.widths),
         "ops": len(space.all_ops()),
         "input": list(space.input_shape),
         "classes": space.classes,

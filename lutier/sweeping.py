@@ -21,6 +21,7 @@ from lutier.terminal import to_json
 from search.budget import format_ms, parse_budget
 from search.pareto import pareto_front
 from search.proxyless_config import ProxylessConfig
+from search.spaces.registry import open_chain
 from search.team import ALONE, Team
 
 SWEEP_FILE = "sweep.json"
@@ -141,6 +142,7 @@ def sweep_proxyless(
         LutierError: as :func:`search_proxyless` does, but for budgets that measured networks miss;
             a budget that none can meet is refused before anything is trained.
     """
+    open_chain(request.space, "ProxylessNAS")
     requests = [
         replace(request, budget_ms=budget_ms, folder=request.folder / _folder(budget_ms))
         for budget_ms in budgets_ms

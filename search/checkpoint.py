@@ -20,7 +20,7 @@ from devices.files import write_at_once
 from profiler.ops import OpSpec
 from search.data import DataSource, size_of
 from search.data.arrays import ImageArrays
-from search.spaces.base import ChainSpace
+from search.spaces.base import ChainSpace, SearchSpace
 
 Fingerprint = dict[str, str]
 
@@ -43,6 +43,8 @@ def _described(name: str, part: object) -> Fingerprint:
     if isinstance(part, ChainSpace):
         ops: Sequence[Sequence[OpSpec]] = (part.stem, *part.blocks, part.head)
         return {name: f"{part.name} {_digest([[op.key for op in group] for group in ops])}"}
+    if isinstance(part, SearchSpace):
+        return {name: f"{part.name} {_digest([op.key for op in part.all_ops()])}"}
     if isinstance(part, DataSource):
         splits = [_split(dataset) for dataset in part.splits.values()]
         return {name: f"{part.name} {_digest(splits)}"}
@@ -53,6 +55,8 @@ def _described(name: str, part: object) -> Fingerprint:
         return fields
     if isinstance(part, tuple | list):
         return {name: _digest(part)}
+    if isinstance(part, Mapping):
+        return {name: _digest([(str(key), value) for key, value in part.items()])}
     return {name: repr(part)}
 
 

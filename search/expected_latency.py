@@ -20,17 +20,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from devices.errors import BudgetError, InputError
+from devices.errors import InputError
 from latency_models.base import AdditiveLatencyModel
 from search.architecture import Architecture
-from search.budget import format_ms
+from search.budget_checks import check_budget, check_scale
 from search.pricing import FloatArray, padded, sum_blocks
 from search.spaces.base import ChainSpace, Choices
 
 IntArray = npt.NDArray[np.int64]
-
-FAR = 100.0
-"""How many times the slowest network's latency a budget is that cannot be meant."""
 
 
 @dataclass(frozen=True)
@@ -165,47 +162,12 @@ class LatencyMatrix:
         return self._extreme([int(np.argmax(block)) for block in self.block_ms])
 
     def check_budget(self, budget_ms: float) -> float:
-        """Return the budget, or say what the fastest network of the space is.
-
-        Raises:
-            BudgetError: not even the fastest network's predicted latency is within the budget.
-            InputError: the budget is not a number.
-        """
-        if math.isnan(budget_ms):
-            raise InputError("the latency budget is not a number", hint="1.5ms")
-        fastest, fastest_ms = self.fastest()
-        if fastest_ms > budget_ms:
-            raise BudgetError(
-                f"no network of {self.space.name} meets {budget_ms:.6g} ms",
-                f"the fastest is {fastest.id}, predicted at {format_ms(fastest_ms)}, and the"
-                f" slowest takes {format_ms(self.slowest()[1])}",
-                f"a budget of at least {_rounded_up(fastest_ms):.6g}ms"
-                + self._in_another_unit(budget_ms),
-            )
-        return budget_ms
+        """As :func:`search.budget_checks.check_budget`."""
+        return check_budget(self, budget_ms)
 
     def check_scale(self, budget_ms: float) -> None:
-        """Refuse a budget that is so far above all networks that its unit must be a mistake.
-
-        Raises:
-            BudgetError: it is :data:`FAR` times the slowest network's predicted latency or more.
-        """
-        fastest_ms, slowest_ms = self.fastest()[1], self.slowest()[1]
-        if budget_ms >= FAR * slowest_ms > 0:
-            raise BudgetError(
-                f"{format_ms(budget_ms)} is far above what {self.space.name} can take",
-                f"its networks are predicted at {format_ms(fastest_ms)} to {format_ms(slowest_ms)}",
-                f"a budget of {_rounded_up(slowest_ms):.6g}ms, where all are within"
-                + self._in_another_unit(budget_ms),
-            )
-
-    def _in_another_unit(self, budget_ms: float) -> str:
-        """The same number with another prefix of the second, where networks take that long."""
-        for factor in (1e-6, 1e-3, 1e3, 1e6):
-            meant_ms = budget_ms * factor
-            if self.fastest()[1] <= meant_ms <= self.slowest()[1]:
-                return f"; {meant_ms:.6g}ms, if another unit was meant"
-        return ""
+        """As :func:`search.budget_checks.check_scale`."""
+        check_scale(self, budget_ms)
 
 
 @dataclass(frozen=True)
@@ -219,12 +181,3 @@ class Limit:
 
     matrix: LatencyMatrix
     budget_ms: float
-
-
-def _rounded_up(latency_ms: float) -> float:
-    """The latency with three significant digits, never below itself."""
-    if latency_ms == 0:
-        return 0.0
-    digits = 2 - math.floor(math.log10(abs(latency_ms)))
-    rounded = round(latency_ms, digits)
-    return rounded if rounded >= latency_ms else round(rounded + 10.0**-digits, digits)

@@ -31,14 +31,14 @@ from search.architecture import Architecture
 from search.checkpoint import Fingerprint, fingerprint_of, load_checkpoint, save_checkpoint
 from search.closed_loop import Measure
 from search.data import DataSource, check_data, fetch, size_of
-from search.expected_latency import LatencyMatrix
 from search.fine_stage import FineStage, TrainWork
 from search.halving import check_rungs
 from search.parallel.base import InProcess, Workers
 from search.pool import Pool, sample_pool
 from search.result import Candidate, Finalist, Funnel, KnasResult, rank_finalists
 from search.scoring import DEFAULT_SCORE, Scored, ScoreRule, ScoreWork
-from search.spaces.base import ChainSpace
+from search.space_latency import SpaceLatency
+from search.spaces.base import SearchSpace
 from search.train import TrainConfig, require_positive
 
 _LARGEST_WHOLE_POOL = 100_000
@@ -99,8 +99,8 @@ OnProgress = Callable[[Stage, int, int], None]
 
 
 def knas_search(
-    space: ChainSpace,
-    matrix: LatencyMatrix,
+    space: SearchSpace,
+    matrix: SpaceLatency,
     data: DataSource,
     budget_ms: float,
     config: KnasConfig | None = None,
@@ -182,7 +182,7 @@ def knas_search(
     )
 
 
-def draw_pool(matrix: LatencyMatrix, budget_ms: float, size: int | None, seed: int) -> Pool:
+def draw_pool(matrix: SpaceLatency, budget_ms: float, size: int | None, seed: int) -> Pool:
     """Different networks within a budget, drawn uniformly.
 
     Args:
@@ -212,7 +212,7 @@ class _Run:
 
     def __init__(
         self,
-        matrix: LatencyMatrix,
+        matrix: SpaceLatency,
         data: DataSource,
         budget_ms: float,
         config: KnasConfig,

@@ -25,6 +25,7 @@ from search.architecture import Architecture
 from search.budget import format_ms
 from search.expected_latency import IntArray, LatencyMatrix
 from search.pricing import FloatArray
+from search.space_latency import LatencyList, SpaceLatency
 
 # Sets of up to this many networks are listed instead of sampled.
 _LISTED = 100_000
@@ -74,7 +75,7 @@ class Pool:
 
 
 def sample_pool(
-    matrix: LatencyMatrix,
+    matrix: SpaceLatency,
     budget_ms: float,
     count: int,
     generator: np.random.Generator,
@@ -109,6 +110,8 @@ def sample_pool(
             f"the slowest is {slowest.id}, predicted at {format_ms(slowest_ms)}",
             "a lower floor_ms",
         )
+    if isinstance(matrix, LatencyList):
+        return _pool_of_list(matrix, budget_ms, count, generator, floor_ms)
     for cells in _CELLS:
         grid = _Grid(matrix, floor_ms, budget_ms, cells)
         at_least, at_most = grid.count_bounds()
@@ -130,10 +133,7 @@ def sample_pool(
             "a lower floor_ms, or a smaller pool",
         )
     if not len(choices):
-        raise InputError(
-            f"no network of {matrix.space.name} takes {floor_ms:.6g} to {budget_ms:.6g} ms",
-            hint="a lower floor_ms",
-        )
+        raise _nothing_between(matrix, floor_ms, budget_ms)
     return Pool(
         tuple(matrix.space.decode(choices)),
         matrix.price(choices),
@@ -142,6 +142,39 @@ def sample_pool(
         matrix.space.size,
         budget_ms,
         floor_ms,
+    )
+
+
+def _pool_of_list(
+    latency: LatencyList,
+    budget_ms: float,
+    count: int,
+    generator: np.random.Generator,
+    floor_ms: float,
+) -> Pool:
+    """The same of a space whose networks were priced one by one."""
+    within = [one for one in latency.networks if floor_ms <= latency.latencies_ms[one] <= budget_ms]
+    if not within:
+        raise _nothing_between(latency, floor_ms, budget_ms)
+    drawn = within
+    if count < len(within):
+        picked = generator.choice(len(within), count, replace=False, shuffle=False)
+        drawn = [within[i] for i in np.sort(picked)]
+    return Pool(
+        tuple(drawn),
+        latency.price(drawn),
+        len(within),
+        len(within),
+        latency.space.size,
+        budget_ms,
+        floor_ms,
+    )
+
+
+def _nothing_between(latency: SpaceLatency, floor_ms: float, budget_ms: float) -> InputError:
+    return InputError(
+        f"no network of {latency.space.name} takes {floor_ms:.6g} to {budget_ms:.6g} ms",
+        hint="a lower floor_ms",
     )
 
 

@@ -12,7 +12,7 @@ from lutier.cli.options import json_option
 
 if TYPE_CHECKING:
     from lutier.spaces import NamedNetwork
-    from search.spaces.base import ChainSpace
+    from search.spaces.base import SearchSpace
 
 _INDENT = 23
 
@@ -115,7 +115,7 @@ def _list_all(as_json: bool) -> None:
         free = [key for key, value in each.parameters.items() if value == ""]
         print_hanging(
             " " * _INDENT,
-            f"{_count(each.space.size)} networks, {len(each.space.blocks)} blocks,"
+            f"{_count(each.space.size)} networks, {len(each.space.widths)} choices,"
             f" {len(each.space.all_ops())} ops; {' '.join([*given, *free])}",
             _INDENT,
         )
@@ -125,14 +125,22 @@ def _list_all(as_json: bool) -> None:
         print_hanging(f"  {network.name:20s} ", text, _INDENT)
 
 
-def _show_space(space: ChainSpace) -> None:
+def _show_space(space: SearchSpace) -> None:
     from lutier.terminal import out
+    from search.spaces.base import ChainSpace
 
     out.print(
         f"{space.name}: {_count(space.size)} networks, {len(space.all_ops())} ops, input"
         f" {'x'.join(map(str, space.input_shape))}, {space.classes} classes",
         markup=False,
     )
+    if not isinstance(space, ChainSpace):
+        least, most = min(space.widths), max(space.widths)
+        among = f"{most}" if least == most else f"{least} to {most}"
+        out.print(f"  {len(space.widths)} choices among {among} each, of these ops:")
+        for op in space.all_ops():
+            out.print(f"  {op.key}", markup=False)
+        return
     for op in space.stem:
         out.print(f"  {op.key}", markup=False)
     for i, block in enumerate(space.blocks):

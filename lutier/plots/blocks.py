@@ -15,7 +15,7 @@ from lutier.plots.palette import kernel_color, light
 from profiler.ops import OpSpec
 from search.architecture import Architecture
 from search.budget import format_ms
-from search.spaces.base import ChainSpace
+from search.spaces.base import ChainSpace, SearchSpace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +29,7 @@ class Block:
     """One op of a network's chain, and what it takes.
 
     Attributes:
-        place: ``stem``, ``block`` or ``head``.
+        place: ``stem``, ``block`` or ``head`` of a chain, ``op`` of any other network.
         number: from 1, within its place.
         label: in a few characters, ``MB6 5x5``.
         kernel: size of its kernel, where it has one.
@@ -101,7 +101,7 @@ class Breakdown(Drawn):
 
 
 def break_down(
-    space: ChainSpace, architecture: Architecture, evidence: Evidence | None = None
+    space: SearchSpace, architecture: Architecture, evidence: Evidence | None = None
 ) -> Breakdown:
     """Tell the blocks of a network apart, with the latencies that a table or model has of them.
 
@@ -112,18 +112,14 @@ def break_down(
     """
     ops = space.ops(architecture)
     latencies = _latencies(ops, space.name, evidence)
-    stem, blocks = len(space.stem), len(space.blocks)
     found = []
-    for i, (spec, (source, latency_ms, low_ms, high_ms)) in enumerate(
-        zip(ops, latencies, strict=True)
+    for spec, (place, number), (source, latency_ms, low_ms, high_ms) in zip(
+        ops, _places(space, len(ops)), latencies, strict=True
     ):
-        place, first = ("stem", 0) if i < stem else ("block", stem)
-        if i >= stem + blocks:
-            place, first = "head", stem + blocks
         found.append(
             Block(
                 place=place,
-                number=i - first + 1,
+                number=number,
                 label=describe_op(spec),
                 kernel=_kernel(spec),
                 key=spec.key,
@@ -140,6 +136,14 @@ def break_down(
         )
     known = evidence is not None and evidence.table is not None
     return Breakdown(architecture.id, evidence.target if evidence and known else "", tuple(found))
+
+
+def _places(space: SearchSpace, ops: int) -> list[tuple[str, int]]:
+    """Where each op stands, and which one there it is, from 1."""
+    if not isinstance(space, ChainSpace):
+        return [("op", i) for i in range(1, ops + 1)]
+    parts = {"stem": space.stem, "block": space.blocks, "head": space.head}
+    return [(place, i) for place, part in parts.items() for i in range(1, len(part) + 1)]
 
 
 def describe_op(spec: OpSpec) -> str:

@@ -12,6 +12,7 @@ from lutier.plots.details import Epoch, Evaluated, Funnel, Trained, Tried
 from lutier.plots.drawing import Drawn, new_figure, plain, style
 from lutier.plots.palette import light
 from lutier.plots.runs import Run
+from search.spaces.base import ChainSpace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -131,14 +132,14 @@ def histories(runs: Sequence[Run]) -> list[History]:
 
 
 def _preferences(run: Run) -> tuple[Preference, ...]:
-    probabilities = run.details.probabilities
+    space, probabilities = run.space, run.details.probabilities
     widths = tuple(len(block) for block in probabilities)
-    if widths != run.space.widths:
+    if not isinstance(space, ChainSpace) or widths != space.widths:
         return ()
     return tuple(
         Preference(i + 1, tuple(describe_op(op) for op in ops), values, chosen)
         for i, (ops, values, chosen) in enumerate(
-            zip(run.space.blocks, probabilities, run.architecture.choices, strict=True)
+            zip(space.blocks, probabilities, run.architecture.choices, strict=True)
         )
     )
 

@@ -16,7 +16,7 @@ from lutier.plots.details import Details, read_details
 from lutier.results import RESULT_FILE, SearchResult, load_result
 from profiler.ops import OpSpec
 from search.architecture import Architecture
-from search.spaces.base import ChainSpace
+from search.spaces.base import SearchSpace
 
 _POSITIVE = ("budget_ms", "predicted_ms", "measured_ms")
 _SHARES = ("accuracy", "validation_accuracy")
@@ -39,7 +39,7 @@ class Run:
     details: Details
 
     @cached_property
-    def space(self) -> ChainSpace:
+    def space(self) -> SearchSpace:
         """What was searched."""
         return self.result.load_space()
 

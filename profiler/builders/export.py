@@ -21,6 +21,7 @@ from torch import nn
 from devices.errors import InputError
 from profiler.builders.dispatch import check_forward
 from profiler.builders.folding import as_array, fold, scale_and_shift
+from profiler.builders.graphs import SumGraph
 from profiler.builders.modules import (
     ChannelShuffle,
     GlobalAvgPool,
@@ -149,6 +150,15 @@ def _(module: SumWithConstants, graph: GraphWriter, x: str) -> str:
     for constant in module.constants(graph.batch):
         x = graph.node("Add", x, graph.weight(as_array(constant)))
     return x
+
+
+@emit.register
+def _(module: SumGraph, graph: GraphWriter, x: str) -> str:
+    nodes = {0: x}
+    for (before, after), part in module.shipped():
+        given = write(part, graph, nodes[before])
+        nodes[after] = graph.node("Add", nodes[after], given) if after in nodes else given
+    return nodes[module.last] if len(nodes) > 1 else write(Zero(stride=1), graph, x)
 
 
 @emit.register

@@ -18,6 +18,7 @@ from torch import nn
 from devices.errors import InputError
 from profiler.builders.dispatch import check_forward
 from profiler.builders.folding import as_array, fold, scale_and_shift
+from profiler.builders.graphs import SumGraph
 from profiler.builders.modules import (
     ChannelShuffle,
     GlobalAvgPool,
@@ -149,6 +150,15 @@ def _(module: SumWithConstants, graph: Graph, x: int) -> int:
     for constant in module.constants(graph.shape(x)[0]):
         x = _write_sum(graph, x, graph.constant(as_array(constant.permute(0, 2, 3, 1))))
     return x
+
+
+@emit.register
+def _(module: SumGraph, graph: Graph, x: int) -> int:
+    nodes = {0: x}
+    for (before, after), part in module.shipped():
+        given = write(part, graph, nodes[before])
+        nodes[after] = _write_sum(graph, nodes[after], given) if after in nodes else given
+    return nodes[module.last] if len(nodes) > 1 else write(Zero(stride=1), graph, x)
 
 
 @emit.register

@@ -19,9 +19,9 @@ from profiler.exchange import csv_file, parquet
 from profiler.exchange.figures import shorten
 from profiler.exchange.reading import Entry, Reading
 from profiler.exchange.source import Source
+from profiler.ops.nasbench201 import OPS
 
 PREFIX = "nasbench201:"
-OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 _OP = f"(?:{'|'.join(OPS)})"
 _ARCHITECTURE = re.compile(rf"\|{_OP}~0\|\+\|{_OP}~0\|{_OP}~1\|\+\|{_OP}~0\|{_OP}~1\|{_OP}~2\|")
 _NAMES = ("arch", "architecture", "arch_str", "architecture_str")

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -47,11 +48,21 @@ class SearchSpace(Protocol):
     def size(self) -> int:
         """Number of architectures."""
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Number of choices at each position of an architecture."""
+
     def check(self, architecture: Architecture) -> Architecture:
         """Return the architecture, or raise :class:`InputError` where it is not of this space."""
 
     def sample(self, generator: np.random.Generator) -> Architecture:
         """A uniformly random architecture."""
+
+    def sample_spread(self, generator: np.random.Generator) -> Architecture:
+        """A random architecture from all over the range of sizes, not only its middle."""
+
+    def representative(self, architecture: Architecture) -> Architecture:
+        """The one architecture, of all that make the same network, by which it is known."""
 
     def enumerate(self) -> Iterator[Architecture]:
         """Every architecture once, in a fixed order."""
@@ -169,6 +180,25 @@ class ChainSpace:
             flops = np.array([float(candidate.flops) for candidate in block])
             weights = np.exp(leaning * flops / max(flops.max(), 1.0))
             choices.append(int(generator.choice(len(block), p=weights / weights.sum())))
+        return Architecture(self.name, tuple(choices))
+
+    @cached_property
+    def _runs(self) -> tuple[tuple[int, int], ...]:
+        """First block, and the one after the last, of equal blocks in a row that can be skipped."""
+        runs, first = [], 0
+        for i in range(1, len(self.blocks) + 1):
+            if i == len(self.blocks) or self.blocks[i] != self.blocks[first]:
+                if i - first > 1 and any(op.is_free for op in self.blocks[first]):
+                    runs.append((first, i))
+                first = i
+        return tuple(runs)
+
+    def representative(self, architecture: Architecture) -> Architecture:
+        """The architecture of the same network that skips last among equal blocks in a row."""
+        choices = list(self.check(architecture).choices)
+        for first, end in self._runs:
+            block = self.blocks[first]
+            choices[first:end] = sorted(choices[first:end], key=lambda j: block[j].is_free)
         return Architecture(self.name, tuple(choices))
 
     def covering(self, seed: int = 0) -> list[Architecture]:

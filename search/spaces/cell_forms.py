@@ -20,6 +20,8 @@ import itertools
 from collections.abc import Iterable, Sequence
 from functools import cache
 
+from profiler.builders.paths import on_paths
+
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """``(from, to)`` of each edge, in the order of the architecture string."""
 
@@ -34,15 +36,8 @@ Choices = tuple[int, ...]
 def live_edges(choices: Sequence[int]) -> tuple[int, ...]:
     """Indices of the edges that lie on a path from the input to the output."""
     used = [i for i, choice in enumerate(choices) if choice != _NONE]
-    reached, needed = {0}, {NODES - 1}
-    for i in sorted(used, key=lambda i: EDGES[i]):
-        if EDGES[i][0] in reached:
-            reached.add(EDGES[i][1])
-    for i in sorted(used, key=lambda i: EDGES[i], reverse=True):
-        if EDGES[i][1] in needed:
-            needed.add(EDGES[i][0])
-    both = reached & needed
-    return tuple(i for i in used if both.issuperset(EDGES[i]))
+    live = on_paths([EDGES[i] for i in used], NODES - 1)
+    return tuple(i for i in used if EDGES[i] in live)
 
 
 def form(choices: Choices) -> str:

@@ -15,14 +15,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from devices.errors import InputError
-from profiler.exchange.nasbench201 import OPS
 from profiler.ops import OpSpec
+from profiler.ops.nasbench201 import OPS
 from search.architecture import Architecture
 from search.spaces.cell_forms import EDGES, NODES, live_edges, representatives
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SIZE: int = len(OPS) ** len(EDGES)
 _NONE, _SKIP, _CONV_1, _CONV_3, _POOL = range(len(OPS))
+_SIZES = np.array([0, 0, 1 / 9, 1, 0])
 _STAGES = 3
 _LEAST = {"channels": 1, "cells": 1, "classes": 1, "resolution": 4}
 _MOST = 4096
@@ -86,6 +87,11 @@ class NasBench201:
         """Number of architectures: 15,625."""
         return SIZE
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Number of operations of each edge: six times five."""
+        return (len(OPS),) * len(EDGES)
+
     def architecture(self, choices: Sequence[int]) -> Architecture:
         """The architecture with these operations.
 
@@ -121,6 +127,17 @@ class NasBench201:
     def sample(self, generator: np.random.Generator) -> Architecture:
         """A uniformly random architecture."""
         return self.architecture(generator.integers(len(OPS), size=len(EDGES)).tolist())
+
+    def sample_spread(self, generator: np.random.Generator) -> Architecture:
+        """A random architecture from all over the range of sizes, not only its middle.
+
+        Each first draws a leaning, from -4 to 4, and then takes an operation with probability
+        proportional to ``exp(leaning * c)``: ``c`` is 1 for the 3x3 convolution, a ninth for the
+        1x1, and 0 for the others, as their FLOPs are.
+        """
+        weights = np.exp(generator.uniform(-4, 4) * _SIZES)
+        choices = generator.choice(len(OPS), size=len(EDGES), p=weights / weights.sum())
+        return self.architecture(choices.tolist())
 
     def enumerate(self) -> Iterator[Architecture]:
         """Every architecture once, in lexicographic order of the choices."""
@@ -224,7 +241,9 @@ class NasBench201:
 def nasbench201(
     channels: int = 16, cells: int = 5, classes: int = 10, resolution: int = 32
 ) -> NasBench201:
-    """NAS-Bench-201 by its parameters; ``channels=8, cells=1`` is a common size for scoring.
+    """Cells of six edges with five operations each, as in the benchmark NAS-Bench-201.
+
+    With ``channels=8, cells=1`` networks are of a common size for scoring.
 
     Raises:
         InputError: a parameter out of its range.
@@ -261,6 +280,7 @@ def parse_string(text: str) -> tuple[int, ...]:
     )
 
 
+@cache
 def _edge_op(choice: int, shape: tuple[int, int, int]) -> OpSpec | None:
     """The op of an edge; nothing where it gives nothing."""
     if choice == _NONE:
@@ -272,6 +292,11 @@ def _edge_op(choice: int, shape: tuple[int, int, int]) -> OpSpec | None:
     return OpSpec.make("relu_conv", shape, out=shape[0], kernel=1 if choice == _CONV_1 else 3)
 
 
+@cache
+def _add(inputs: int, shape: tuple[int, int, int]) -> OpSpec:
+    return OpSpec.make("add", shape, inputs=inputs)
+
+
 def _cell_ops(choices: tuple[int, ...], shape: tuple[int, int, int]) -> list[OpSpec]:
     live = live_edges(choices)
     if not live:
@@ -281,5 +306,5 @@ def _cell_ops(choices: tuple[int, ...], shape: tuple[int, int, int]) -> list[OpS
         incoming = [_edge_op(choices[i], shape) for i in live if EDGES[i][1] == node]
         ops += [op for op in incoming if op is not None]
         if len(incoming) > 1:
-            ops.append(OpSpec.make("add", shape, inputs=len(incoming)))
+            ops.append(_add(len(incoming), shape))
     return ops

@@ -10,17 +10,19 @@ from urllib.parse import parse_qsl
 
 from devices.errors import InputError, UnknownNameError
 from search.architecture import Architecture
-from search.spaces.base import ChainSpace
+from search.spaces.base import ChainSpace, SearchSpace
 from search.spaces.cifar import proxyless_cifar
 from search.spaces.mobile import mobile, mobile_tiny
+from search.spaces.nasbench201 import NasBench201, nasbench201
 from search.spaces.published import PUBLISHED, published
 
-SpaceFactory = Callable[..., ChainSpace]
+SpaceFactory = Callable[..., SearchSpace]
 
 ENTRY_POINT_GROUP = "lutier.spaces"
 _BUILT_IN: dict[str, SpaceFactory] = {
     "mobile": mobile,
     "mobile-tiny": mobile_tiny,
+    "nasbench201": nasbench201,
     "proxyless-cifar": proxyless_cifar,
 }
 
@@ -53,7 +55,7 @@ def _plain(number: str) -> str:
     return number
 
 
-def open_space(text: str) -> ChainSpace:
+def open_space(text: str) -> SearchSpace:
     """The space a string names, parameters after a question mark.
 
     Raises:
@@ -65,19 +67,45 @@ def open_space(text: str) -> ChainSpace:
     return make(**_arguments(name, make, query))
 
 
+def open_chain(text: str, wanted_by: str) -> ChainSpace:
+    """The same, of a space that is a chain of blocks.
+
+    Args:
+        text: as :func:`open_space` takes it.
+        wanted_by: what can search such spaces only, for the message.
+
+    Raises:
+        UnknownNameError, InputError: as :func:`open_space`; a space of another kind.
+    """
+    space = open_space(text)
+    if not isinstance(space, ChainSpace):
+        raise InputError(
+            f"{space.name} is not a chain of blocks",
+            f"{wanted_by} searches no other spaces",
+            f"lutier search knas --space '{space.name}', or a space of blocks such as mobile-tiny",
+        )
+    return space
+
+
 def open_architecture(text: str) -> Architecture:
     """The network that a string names, checked against its space.
 
     Args:
-        text: an :attr:`~search.architecture.Architecture.id`, ``mobile-tiny:000000000``; or the
-            name of a published network, ``proxyless-mobile``, at another resolution or with other
-            classes where they follow, ``proxyless-mobile?resolution=192&classes=10``.
+        text: an :attr:`~search.architecture.Architecture.id`, ``mobile-tiny:000000000``, or with
+            the benchmark's own string, ``nasbench201:|none~0|+|...``; or the name of a published
+            network, ``proxyless-mobile``, at another resolution or with other classes where they
+            follow, ``proxyless-mobile?resolution=192&classes=10``.
 
     Raises:
         UnknownNameError: no such network, space or parameter, with the nearest names.
         InputError: a parameter's value cannot be used, or the space has no such choices.
     """
-    if ":" in text:
+    name, colon, code = text.partition(":")
+    if colon and code.startswith("|"):
+        space = open_space(name)
+        if isinstance(space, NasBench201):
+            return space.parse(code)
+    if colon:
         architecture = Architecture.parse(text)
         return open_space(architecture.space).check(architecture)
     name, _, query = text.partition("?")

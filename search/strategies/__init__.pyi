@@ -1,6 +1,7 @@
 from .admissible import Admissible as Admissible
 from .admissible import ChainAdmissible as ChainAdmissible
 from .admissible import ListAdmissible as ListAdmissible
+from .admissible import admissible_within as admissible_within
 from .base import Evaluation as Evaluation
 from .base import Strategy as Strategy
 from .base import StrategyResult as StrategyResult
@@ -26,4 +27,5 @@ __all__ = [
     "Strategy",
     "StrategyResult",
     "TpeSearch",
+    "admissible_within",
 ]

@@ -17,6 +17,7 @@ from search.budget import format_ms
 from search.expected_latency import LatencyMatrix
 from search.pool import sample_pool
 from search.pricing import FloatArray
+from search.space_latency import SpaceLatency
 
 # Networks of a chain that are drawn at first; each further draw is twice as large.
 _FIRST_DRAW = 1_024
@@ -130,28 +131,9 @@ class ChainAdmissible:
         """The architecture with these choices."""
         return self.matrix.space.architecture(choices)
 
-    @cached_property
-    def _runs(self) -> tuple[tuple[int, int], ...]:
-        """First block, and the one after the last, of equal blocks in a row that can be skipped."""
-        blocks = self.matrix.space.blocks
-        runs, first = [], 0
-        for i in range(1, len(blocks) + 1):
-            if i == len(blocks) or blocks[i] != blocks[first]:
-                if i - first > 1 and any(op.is_free for op in blocks[first]):
-                    runs.append((first, i))
-                first = i
-        return tuple(runs)
-
-    def _settled(self, choices: Sequence[int]) -> tuple[int, ...]:
-        settled = list(choices)
-        for first, end in self._runs:
-            block = self.matrix.space.blocks[first]
-            settled[first:end] = sorted(settled[first:end], key=lambda j: block[j].is_free)
-        return tuple(settled)
-
     def canonical(self, architecture: Architecture) -> Architecture:
         """The architecture of the same network that skips last among equal blocks in a row."""
-        return Architecture(architecture.space, self._settled(architecture.choices))
+        return self.matrix.space.representative(architecture)
 
     def latency_ms(self, architecture: Architecture) -> float:
         """Predicted latency in ms."""
@@ -174,22 +156,16 @@ class ChainAdmissible:
 
     def neighbours(self, architecture: Architecture) -> Neighbours:
         """The networks with the candidate of one block changed, a group a block."""
-        start = self._settled(architecture.choices)
-        changed = [
-            [
-                self._settled((*start[:block], j, *start[block + 1 :]))
-                for j in range(width)
-                if j != start[block]
-            ]
-            for block, width in enumerate(self.widths)
+        start = self.canonical(architecture)
+        different = [
+            [one for one in dict.fromkeys(map(self.canonical, group)) if one != start]
+            for group in _one_choice_away(start, self.widths)
         ]
-        different = [list(dict.fromkeys(c for c in group if c != start)) for group in changed]
-        flat = [choices for group in different for choices in group]
+        flat = [one for group in different for one in group]
         if not flat:
             return Neighbours((), 0)
-        fits = iter((self.matrix.price(np.array(flat)) <= self.budget_ms).tolist())
-        name = self.matrix.space.name
-        kept = [tuple(Architecture(name, c) for c in group if next(fits)) for group in different]
+        fits = iter((self.matrix.price(flat) <= self.budget_ms).tolist())
+        kept = [tuple(one for one in group if next(fits)) for group in different]
         within = tuple(group for group in kept if group)
         return Neighbours(within, len(flat) - sum(map(len, within)))
 
@@ -285,7 +261,7 @@ class ListAdmissible:
     def neighbours(self, architecture: Architecture) -> Neighbours:
         """The networks one change away; in a single group where a function says which."""
         groups = (
-            self._one_choice_away(architecture)
+            _one_choice_away(architecture, self.widths)
             if self.neighbours_of is None
             else [self.neighbours_of(architecture)]
         )
@@ -299,19 +275,46 @@ class ListAdmissible:
                 within.append(kept)
         return Neighbours(tuple(within), over_budget)
 
-    def _one_choice_away(self, architecture: Architecture) -> list[list[Architecture]]:
-        space, choices = architecture.space, architecture.choices
-        return [
-            [
-                Architecture(space, (*choices[:i], j, *choices[i + 1 :]))
-                for j in range(width)
-                if j != choices[i]
-            ]
-            for i, width in enumerate(self.widths)
-        ]
-
     def features(self, architectures: Sequence[Architecture]) -> FloatArray:
         """Numbers that describe networks to a predictor, shape ``(architectures, features)``."""
         if self.described_by is not None:
             return self.described_by(architectures)
         return one_hot(architectures, self.widths)
+
+
+def admissible_within(
+    latency: SpaceLatency, budget_ms: float, described_by: Features | None = None
+) -> Admissible:
+    """The networks of a space that are within a budget.
+
+    Args:
+        latency: of the space.
+        budget_ms: in ms.
+        described_by: numbers a predictor goes by; ``None`` takes which choice is made where.
+
+    Raises:
+        BudgetError: no network is within the budget; names the fastest.
+        InputError: a budget that is not a number.
+    """
+    if isinstance(latency, LatencyMatrix):
+        return ChainAdmissible(latency, budget_ms, described_by)
+    latency.check_budget(budget_ms)
+    return ListAdmissible(
+        latency.latencies_ms,
+        budget_ms,
+        same_as=latency.space.representative,
+        described_by=described_by,
+    )
+
+
+def _one_choice_away(start: Architecture, widths: Sequence[int]) -> list[list[Architecture]]:
+    """The architectures that differ in one choice, a group for each position."""
+    choices = start.choices
+    return [
+        [
+            Architecture(start.space, (*choices[:i], j, *choices[i + 1 :]))
+            for j in range(width)
+            if j != choices[i]
+        ]
+        for i, width in enumerate(widths)
+    ]

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from devices.errors import DatasetError, InputError, MissingExtraError, UnknownNameError
-from profiler.exchange.nasbench201 import OPS
+from profiler.ops.nasbench201 import OPS
 from search.spaces.cell_forms import EDGES
 
 FloatArray = npt.NDArray[np.float64]

@@ -32,7 +32,7 @@ def test_spaces_and_networks_are_listed(capsys: pytest.CaptureFixture[str]) -> N
     assert {"proxyless-mobile", "mobilenet-v2"} <= {n["name"] for n in found["networks"]}
     code, out, _ = run("spaces", capsys=capsys)
     assert code == 0
-    assert "2.2e+17 networks, 21 blocks" in out
+    assert "2.2e+17 networks, 21 choices" in out
     assert "4.08 M parameters   320.4 M MACs" in out
 
 

@@ -5,8 +5,10 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from ai_edge_litert.interpreter import Interpreter
 
 from profiler.builders.export import INPUT_NAME, onnx_bytes
+from profiler.builders.tflite import tflite_bytes
 from profiler.ops import OpSpec
 from search.spaces.cell import Cell
 from search.spaces.nasbench201 import NasBench201
@@ -43,6 +45,19 @@ def test_a_file_computes_what_the_network_does(code: str) -> None:
     session = onnxruntime.InferenceSession(onnx_bytes(model, SPACE.input_shape, batch=2))
     x = torch.randn(2, *SPACE.input_shape, generator=torch.Generator().manual_seed(1))
     (found,) = session.run(None, {INPUT_NAME: x.numpy()})
+    with torch.no_grad():
+        assert np.allclose(found, model(x).numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("code", ["333333", "312043", "000100", "301402", "333000"])
+def test_a_tflite_file_computes_what_the_network_does(code: str) -> None:
+    model = network(code)
+    interpreter = Interpreter(model_content=tflite_bytes(model, SPACE.input_shape, batch=2))
+    interpreter.allocate_tensors()
+    x = torch.randn(2, *SPACE.input_shape, generator=torch.Generator().manual_seed(1))
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x.permute(0, 2, 3, 1))
+    interpreter.invoke()
+    found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     with torch.no_grad():
         assert np.allclose(found, model(x).numpy(), atol=1e-5)
 

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from devices.errors import InputError, LutierError, UnknownNameError
 from search.spaces.cifar import proxyless_cifar
 from search.spaces.mobile import mobile, mobile_tiny
+from search.spaces.nasbench201 import nasbench201
 from search.spaces.published import PROXYLESS_MOBILE
 from search.spaces.registry import (
     architecture_names,
     open_architecture,
+    open_chain,
     open_space,
     space_names,
 )
@@ -21,6 +23,7 @@ from search.spaces.registry import (
 def test_built_in_spaces_are_listed_and_open() -> None:
     assert {"mobile", "mobile-tiny", "proxyless-cifar"} <= set(space_names())
     assert open_space("proxyless-cifar") == proxyless_cifar()
+    assert open_space("nasbench201") == nasbench201()
     assert open_space("mobile") == mobile()
     assert open_space("mobile-tiny") == mobile_tiny()
 
@@ -38,6 +41,13 @@ def test_a_space_opens_from_its_own_name(
     assert open_space(space.name) == space
     assert space.input_shape == (3, resolution, resolution)
     assert space.classes == classes
+
+
+def test_a_chain_is_asked_for_by_what_searches_no_other_spaces() -> None:
+    assert open_chain("mobile-tiny", "ProxylessNAS") == mobile_tiny()
+    with pytest.raises(InputError, match="ProxylessNAS searches no other") as caught:
+        open_chain("nasbench201?cells=1", "ProxylessNAS")
+    assert "lutier search knas --space 'nasbench201?cells=1'" in caught.value.hint
 
 
 def test_an_unknown_space_shows_the_nearest() -> None:
