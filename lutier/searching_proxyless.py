@@ -207,6 +207,8 @@ def _show_epoch(bar: Bar, tracker: Tracker) -> Callable[[EpochRecord, int], None
         del figures["epoch"], figures["phase"]
         also_ms = enumerate(figures.pop("also_expected_ms"), 2)
         figures |= {f"expected_ms_{i}": expected_ms for i, expected_ms in also_ms}
+        multipliers = enumerate(figures.pop("multipliers"), 1)
+        figures |= {f"multiplier_{i}": multiplier for i, multiplier in multipliers}
         tracker.log({f"search/{name}": value for name, value in figures.items()}, record.epoch)
 
     return show

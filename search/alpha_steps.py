@@ -78,6 +78,12 @@ class AlphaSteps:
                     "gradient two, full or recompute",
                 )
 
+    @property
+    def multipliers(self) -> tuple[float, ...]:
+        """How much latency counts on each device; empty where the loss has no multipliers."""
+        has_any = self.config.loss == "lagrangian" and self.config.gradient != "reinforce"
+        return tuple(self.loss.multipliers) if has_any else ()
+
     def state(self) -> dict[str, Any]:
         """Tensors and plain values that :meth:`restore` takes; without the supernet."""
         return {

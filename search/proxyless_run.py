@@ -41,6 +41,8 @@ class EpochRecord:
         expected_ms: expected latency under the probabilities at the end of the epoch.
         entropy: of the probabilities, in nats, mean over the blocks that have a choice.
         also_expected_ms: expected latency on each further device.
+        multipliers: of the loss ``lagrangian``, how much latency counts on each device at the end
+            of the epoch; empty in the warm-up and with other losses.
     """
 
     epoch: int
@@ -50,6 +52,7 @@ class EpochRecord:
     expected_ms: float
     entropy: float
     also_expected_ms: tuple[float, ...] = ()
+    multipliers: tuple[float, ...] = ()
 
 
 class ProxylessRun:
@@ -301,6 +304,7 @@ class ProxylessRun:
             expected_ms,
             float(np.mean(entropies)) if entropies else 0.0,
             tuple(also_ms),
+            self.alpha_steps.multipliers if not self.is_warming_up else (),
         )
         self.history.append(record)
         self._begin()

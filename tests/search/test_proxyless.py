@@ -322,3 +322,13 @@ def test_weights_are_trained_on_augmented_images_where_asked() -> None:
     assert proxyless_search(small(), matrix(), suggested, 4.0, CONFIG) == plain
     asked = dataclasses.replace(CONFIG, augmentation=None)
     assert proxyless_search(small(), matrix(), suggested, 4.0, asked) == changed
+
+
+def test_how_much_latency_counts_is_kept_of_every_search_epoch() -> None:
+    config = dataclasses.replace(CONFIG, warmup_epochs=1, search_epochs=2, loss="lagrangian")
+    warmup, *searched = search(config).history
+    assert warmup.multipliers == ()
+    assert all(len(record.multipliers) == 1 for record in searched)
+    assert searched[0].multipliers != searched[1].multipliers
+    hinge = search(dataclasses.replace(config, loss="add#hinge")).history
+    assert {record.multipliers for record in hinge} == {()}
