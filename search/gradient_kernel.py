@@ -65,8 +65,8 @@ def mean_gram(
 
     Raises:
         InputError: no parameter to differentiate; outputs, targets and inputs that do not fit one
-            another; batch norm without the statistics asked for; a gradient that is not finite,
-            which makes the score not small but unknown.
+            another; batch norm without the statistics asked for; outputs or a gradient that are not
+            finite, which makes the score not small but unknown.
         UnknownNameError: an output or batch norm of another name.
     """
     return math.fsum(mean_gram_parts(model, inputs, targets, output, batch_norm).values())
@@ -105,6 +105,11 @@ def mean_gram_parts(
         _ConstantStatistics(from_batch=batch_norm == "frozen"),
     ):
         mean_output = _mean_output(model(inputs), len(inputs), targets, output)
+        if not bool(mean_output.isfinite()):
+            # A rectifier passes no gradient where it is given NaN: those would seem to be fine.
+            raise InputError(
+                f"{type(model).__name__} cannot be scored", "its outputs are not finite"
+            )
         gradients: tuple[torch.Tensor | None, ...] = (None,) * len(named)
         if mean_output.requires_grad:
             gradients = torch.autograd.grad(mean_output, tuple(named.values()), allow_unused=True)

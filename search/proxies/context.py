@@ -230,6 +230,8 @@ class ScoreContext:
             logits = torch.func.functional_call(self.model, dict(parameters or {}), (inputs,))
         if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(inputs):
             raise self.fail(f"it does not give logits ({len(inputs)}, classes)")
+        if not bool(logits.isfinite().all()):
+            raise self.fail("its outputs are not finite")
         return logits
 
     def loss_of(self, logits: Tensor, targets: Tensor) -> Tensor:

@@ -225,10 +225,19 @@ def test_an_output_that_depends_on_no_parameter_has_no_score() -> None:
         mean_gram(Odd(lambda x: torch.zeros(len(x), 4)), batch(0)[0])
 
 
-@pytest.mark.parametrize("factor", [math.inf, math.nan])
-def test_a_gradient_that_is_not_finite_is_an_error_and_not_a_score(factor: float) -> None:
-    model = Odd(lambda x: (x * factor).mean((2, 3)))
+def test_a_gradient_that_is_not_finite_is_an_error_and_not_a_score() -> None:
+    model = Odd(lambda x: (x - x.detach()).sqrt().mean((2, 3)))
     with pytest.raises(InputError, match=r"the gradient of net\.0\.weight is not finite"):
+        mean_gram(model, batch(0)[0])
+
+
+@pytest.mark.parametrize("factor", [math.inf, math.nan])
+@pytest.mark.parametrize("after", [lambda x: x, torch.relu])
+def test_an_output_that_is_not_finite_is_an_error_and_not_a_score(
+    factor: float, after: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    model = Odd(lambda x: after(x * factor).mean((2, 3)))
+    with pytest.raises(InputError, match="its outputs are not finite"):
         mean_gram(model, batch(0)[0])
 
 
