@@ -20,7 +20,7 @@ from search.data.arrays import ImageArrays
 from search.data.source import stratified
 from search.expected_latency import LatencyMatrix
 from search.proxyless_config import ProxylessConfig
-from search.spaces.registry import open_space
+from search.spaces.registry import open_chain
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 SPACE = "mobile-tiny"
@@ -35,13 +35,14 @@ def is_there(folder: Path) -> bool:
 
 
 @contextmanager
-def opened(data: Path, images: int, *, is_quick: bool) -> Iterator[Bench]:
+def opened(data: Path, images: int, *, is_quick: bool, space: str = SPACE) -> Iterator[Bench]:
     """Profile the space on this CPU, fit its model, and register the data.
 
     Args:
         data: folder of Fashion-MNIST.
         images: how many to train on.
         is_quick: whether to measure little.
+        space: that is profiled.
     """
     register(data, images)
     target = Target.make("cpu", "onnxruntime", {"threads": 1})
@@ -53,9 +54,9 @@ def opened(data: Path, images: int, *, is_quick: bool) -> Iterator[Bench]:
             max_seconds=1 if is_quick else 30,
             min_seconds=0.2,
         )
-        run_profile(settings, target, SPACE, quiet=True)
+        run_profile(settings, target, space, quiet=True)
         fit_models(settings, target)
-        yield Bench(settings, target, Path(name), is_quick=is_quick)
+        yield Bench(settings, target, Path(name), space, is_quick=is_quick)
 
 
 def register(folder: Path, images: int) -> None:
@@ -88,13 +89,15 @@ def register(folder: Path, images: int) -> None:
 class Bench:
     """What all searches share: the table, its model and the budgets."""
 
-    def __init__(self, settings: Settings, target: Target, folder: Path, *, is_quick: bool) -> None:
+    def __init__(
+        self, settings: Settings, target: Target, folder: Path, space: str, *, is_quick: bool
+    ) -> None:
         self.settings = settings
         self.target = target
         self.folder = folder
-        self.space = open_space(SPACE)
+        self.space = open_chain(space, "ProxylessNAS")
         self.table = load_table(settings, target)
-        self.model, _ = find_model(settings, self.table, target, SPACE)
+        self.model, _ = find_model(settings, self.table, target, self.space.name)
         self.config = (
             ProxylessConfig(warmup_epochs=1, search_epochs=1)
             if is_quick
