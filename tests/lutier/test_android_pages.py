@@ -21,7 +21,7 @@ def test_the_check_list_and_the_readme_run_as_written(bench: PhoneBench, tmp_pat
     lutier = CommandLine(bench, tmp_path)
     root = Path(__file__).parents[2]
     page = (root / "docs" / "android.md").read_text().partition("## Check-list")[2]
-    readme = (root / "README.md").read_text().partition("## Phones")[2]
+    readme = (root / "README.md").read_text().partition("## A phone\n")[2]
     block = re.compile(r"```(?:text|sh)\n(.*?)```", flags=re.DOTALL)
     blocks = [block.findall(text)[0] for text in (readme, page)]
     lines = [line for block in blocks for line in block.splitlines()]

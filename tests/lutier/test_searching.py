@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,23 +25,40 @@ from profiler.protocol import Protocol
 from search.train_config import TrainConfig
 
 
-@pytest.fixture
-def request_(tmp_path: Path) -> Request:
-    file = tmp_path / "machine.json"
-    record(file, 1.0, "one")
-    target = Target.parse(f"replay:{file}/onnxruntime")
-    return Request(target, SPACE.name, "digits", 1.0, 0, tmp_path / "out", 1, quiet=True)
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a recorded machine, and the table and the model of it."""
+    folder = tmp_path_factory.mktemp("measured")
+    record(folder / "machine.json", 1.0, "one")
+    settings, target = settings_of(folder), target_of(folder)
+    run_profile(settings, target, SPACE.name, quiet=True)
+    fit_models(settings, target, calibration=20)
+    return folder
 
 
-@pytest.fixture
-def settings(tmp_path: Path, request_: Request) -> Settings:
-    """A store with the table and the model of the recorded machine."""
-    settings = Settings(
-        home=tmp_path, db=f"sqlite:///{tmp_path / 'l.db'}", networks=NETWORKS, min_seconds=0
+def target_of(folder: Path) -> Target:
+    return Target.parse(f"replay:{folder / 'machine.json'}/onnxruntime")
+
+
+def settings_of(folder: Path) -> Settings:
+    return Settings(
+        home=folder, db=f"sqlite:///{folder / 'l.db'}", networks=NETWORKS, min_seconds=0
     )
-    run_profile(settings, request_.target, SPACE.name, quiet=True)
-    fit_models(settings, request_.target, calibration=20)
-    return settings
+
+
+@pytest.fixture
+def request_(measured: Path, tmp_path: Path) -> Iterator[Request]:
+    yield Request(
+        target_of(measured), SPACE.name, "digits", 1.0, 0, tmp_path / "out", 1, quiet=True
+    )
+    # For the next test, where this one changed the machine.
+    record(measured / "machine.json", 1.0, "one")
+
+
+@pytest.fixture
+def settings(measured: Path, tmp_path: Path) -> Settings:
+    """A store of the test's own, with the table and the model of the recorded machine."""
+    return settings_of(shutil.copytree(measured, tmp_path / "store"))
 
 
 def warnings(settings: Settings, request: Request) -> list[str]:
@@ -52,18 +71,18 @@ def test_nothing_is_said_where_all_is_as_it_was(settings: Settings, request_: Re
 
 
 def test_a_machine_that_has_changed_is_said(
-    settings: Settings, request_: Request, tmp_path: Path
+    settings: Settings, request_: Request, measured: Path
 ) -> None:
-    record(tmp_path / "machine.json", 1.0, "two")
+    record(measured / "machine.json", 1.0, "two")
     (line,) = warnings(settings, request_)
     assert "chip: one -> two" in line
 
 
 def test_a_table_that_has_grown_since_the_fit_is_said(
-    settings: Settings, request_: Request, tmp_path: Path
+    settings: Settings, request_: Request, measured: Path
 ) -> None:
     more = settings.model_copy(update={"max_rounds": 400})
-    record(tmp_path / "machine.json", 1.1, "one")
+    record(measured / "machine.json", 1.1, "one")
     run_profile(more, request_.target, SPACE.name, quiet=True)
     (line,) = warnings(settings, request_)
     assert "lutier fit" in line
