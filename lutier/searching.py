@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
+from torch.utils.data import Subset
 
 from devices.base import Device
 from devices.errors import BudgetError
@@ -262,6 +263,34 @@ class Bench:
                 },
             },
         )
+
+
+class Evaluator:
+    """Validation accuracy after a short training, which goes on where it was cut.
+
+    Args:
+        bench: whose networks are trained.
+        epochs: of a training.
+        folder: where trainings are kept, in that of the request.
+        keep: whether they stay when they are done, so that none is made twice.
+    """
+
+    def __init__(self, bench: Bench, epochs: int, folder: str, *, keep: bool) -> None:
+        self.bench = bench
+        self.config: TrainConfig = replace(bench.train_config, epochs=epochs)
+        self.folder = bench.request.folder / folder
+        self.keep = keep
+        # The test split is for the network found alone; training looks at one image of it.
+        self.data: DataSource = replace(bench.data, test=Subset(bench.data.validation, [0]))
+
+    def __call__(self, architecture: Architecture) -> float:
+        bench = self.bench
+        network = build_network(bench.space, architecture, bench.request.seed)
+        path = self.folder / f"{architecture.code}.pt"
+        result = train(network, self.data, self.config, checkpoint=path)
+        if not self.keep:
+            path.unlink()
+        return result.validation_accuracy
 
 
 def _known(accuracy: float | None) -> float:

@@ -6,26 +6,37 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from devices.errors import InputError
 from devices.target import Target
 from lutier.opening import open_measured
 from lutier.progress import Bar
 from lutier.results import SearchResult, save_result
-from lutier.searching import MAX_ATTEMPTS, SLOWING, Bench, Request, over_budget
+from lutier.searching import MAX_ATTEMPTS, SLOWING, Bench, Evaluator, Request, over_budget
 from lutier.settings import Settings
 from lutier.tracking import Tracker
 from lutier.verification import Verified
+from search.architecture import Architecture
 from search.budget import format_ms, parse_budget
 from search.closed_loop import Round, derive_measured
 from search.closed_loop_several import derive_measured_several
+from search.derive_several import derive_several
 from search.expected_latency import LatencyMatrix, Limit
+from search.fill import derive_filling
+from search.finalists import draw_finalists
+from search.pricing import FloatArray
 from search.proxyless import EpochRecord, ProxylessResult, proxyless_search
 from search.proxyless_config import ProxylessConfig
 from search.spaces.registry import open_chain
 from search.team import ALONE, Team
+
+MEASURED = 3
+"""How many networks are measured for each finalist, where many are over the budget."""
 
 
 def parse_also(text: str) -> tuple[Target, float]:
@@ -71,9 +82,12 @@ def search_proxyless(
         bench = benches[0]
         asked_ms = [each.asked_ms for each in benches]
         tried: list[tuple[Round, ...]] = []
+        compared: list[dict[str, Any]] = []
         for attempt in range(1, MAX_ATTEMPTS + 1):
             with Bar("measuring candidates", 1, quiet=request.quiet):
                 tried += _derived(benches, found, asked_ms)
+            if found.config.finalists > 1:
+                tried, compared = _compared(benches, found, tried)
             architecture = tried[-1][0].architecture
             network, trained = bench.train(architecture)
             verified = [each.verify(architecture, network) for each in benches]
@@ -94,6 +108,7 @@ def search_proxyless(
             "history": [asdict(record) for record in found.history],
             "trained": asdict(trained),
             "rounds": [_described(rounds[0]) for rounds in tried],
+            "finalists": compared,
             "also": [
                 {
                     "target": str(each.request.target),
@@ -183,6 +198,65 @@ def _derived(
     budget_ms = first.request.budget_ms
     rounds = derive_measured(_matrix(first), logs, budget_ms, first.measure, start_ms=asked_ms[0])
     return [(each,) for each in rounds]
+
+
+def _compared(
+    benches: Sequence[Bench], found: ProxylessResult, tried: Sequence[tuple[Round, ...]]
+) -> tuple[list[tuple[Round, ...]], list[dict[str, Any]]]:
+    """Networks like the last one of those tried, also within the budgets, by short trainings.
+
+    Returns:
+        All networks that were measured, the best one last; and each that was trained, with its
+        validation accuracy.
+    """
+    first, config = benches[0], found.config
+    limits = [
+        Limit(_matrix(each), round_.asked_ms)
+        for each, round_ in zip(benches, tried[-1], strict=True)
+    ]
+
+    def derive(logs: Sequence[FloatArray]) -> Architecture:
+        if len(limits) > 1:
+            return derive_several(limits, logs)
+        return derive_filling(limits[0].matrix, logs, limits[0].budget_ms)
+
+    known = {rounds[0].architecture: rounds for rounds in tried}
+    within = {tried[-1][0].architecture: tried[-1]}
+    generator = np.random.default_rng([config.seed, 1])
+    wanted = MEASURED * config.finalists
+    with Bar("measuring finalists", config.finalists, quiet=first.request.quiet) as bar:
+        for network in draw_finalists(derive, found.log_probabilities, wanted, generator):
+            bar.update(len(within))
+            if len(within) == config.finalists:
+                break
+            if network not in known:
+                known[network] = tuple(map(partial(_measured, network), benches, limits))
+                if all(map(_has_room, benches, known[network])):
+                    within[network] = known[network]
+    evaluate = Evaluator(first, config.finalist_epochs, "finalists", keep=True)
+    accuracies: dict[Architecture, float] = {}
+    with Bar("comparing finalists", len(within), quiet=first.request.quiet) as bar:
+        for done, network in enumerate(within):
+            bar.update(done)
+            accuracies[network] = evaluate(network)
+            first.tracker.log({"finalists/validation_accuracy": accuracies[network]}, done)
+    # Of equals the likeliest, which comes first.
+    best = max(accuracies, key=accuracies.__getitem__)
+    others = [rounds for network, rounds in known.items() if network != best]
+    described = [
+        {"architecture": network.id, "validation_accuracy": accuracy}
+        for network, accuracy in accuracies.items()
+    ]
+    return [*others, known[best]], described
+
+
+def _measured(network: Architecture, bench: Bench, limit: Limit) -> Round:
+    predicted_ms = float(limit.matrix.price([network])[0])
+    return Round(network, limit.budget_ms, predicted_ms, *bench.measure(network))
+
+
+def _has_room(bench: Bench, round_: Round) -> bool:
+    return round_.upper_ms <= bench.request.budget_ms
 
 
 def _matrix(bench: Bench) -> LatencyMatrix:

@@ -7,28 +7,25 @@ long as any other search does, and measured again.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import nn
-from torch.utils.data import Subset
 
 from devices.errors import BudgetError, InputError
 from lutier.evaluations import EvaluationFile
 from lutier.opening import open_measured
 from lutier.progress import Bar
 from lutier.results import SearchResult, save_result
-from lutier.searching import MAX_ATTEMPTS, Bench, Request, over_budget
+from lutier.searching import MAX_ATTEMPTS, Bench, Evaluator, Request, over_budget
 from lutier.settings import Settings
 from lutier.terminal import percent
 from lutier.verification import Verified
-from search.architecture import Architecture
 from search.budget import format_ms
 from search.checkpoint import fingerprint_of
 from search.closed_loop import Round
-from search.data import DataSource
 from search.strategies import Evaluation, Strategy, StrategyResult, admissible_within
-from search.train import TrainConfig, TrainResult, build_network, train
+from search.train import TrainResult
 
 MAX_MEASURED = 8
 """How many networks are measured, where the best are over the budget after all."""
@@ -103,28 +100,10 @@ def search_strategy(settings: Settings, request: Request, config: StrategyConfig
     return result
 
 
-class _Evaluator:
-    """Validation accuracy after a short training, which goes on where it was cut."""
-
-    def __init__(self, bench: Bench, epochs: int) -> None:
-        self.bench = bench
-        self.config: TrainConfig = replace(bench.train_config, epochs=epochs)
-        # The test split is for the network found alone; training looks at one image of it.
-        self.data: DataSource = replace(bench.data, test=Subset(bench.data.validation, [0]))
-
-    def __call__(self, architecture: Architecture) -> float:
-        bench = self.bench
-        network = build_network(bench.space, architecture, bench.request.seed)
-        path = bench.request.folder / "evaluations" / f"{architecture.code}.pt"
-        result = train(network, self.data, self.config, checkpoint=path)
-        path.unlink()
-        return result.validation_accuracy
-
-
 def _evaluated(bench: Bench, config: StrategyConfig) -> StrategyResult:
     """What the strategy finds, going on from the evaluations that are kept."""
     request, strategy = bench.request, config.strategy
-    evaluate = _Evaluator(bench, config.epochs)
+    evaluate = Evaluator(bench, config.epochs, "evaluations", keep=False)
     kept = EvaluationFile(
         request.folder / "evaluations.jsonl",
         fingerprint_of(

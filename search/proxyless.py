@@ -159,7 +159,9 @@ class _Files:
         first, *others = run.limits
         # Which of several GPUs trains, or trained, is all the same.
         device = run.config.device.partition(":")[0]
-        parts = {"data": run.data, "config": replace(run.config, device=device)}
+        # What comes after the search does not change it.
+        config = replace(run.config, device=device, finalists=1, finalist_epochs=1)
+        parts = {"data": run.data, "config": config}
         self._whole = fingerprint_of(
             search="proxyless",
             matrix=first.matrix,

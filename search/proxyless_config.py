@@ -50,6 +50,9 @@ class ProxylessConfig:
             choices are open at first and made in the end.
         checkpoint_activations: make activations again in the backward pass instead of keeping
             them, in steps of weights and of alphas: less memory, more time, the same gradients.
+        finalists: networks near the budget that are compared by short trainings in the end; 1 takes
+            the likeliest.
+        finalist_epochs: of a short training.
         seed: of weights, alphas, paths and the order of images.
         device: torch device that trains.
         augmentation: what is done to the images that weights are trained on; ``None`` takes what
@@ -79,6 +82,8 @@ class ProxylessConfig:
     baseline_rate: float = 0.5
     entropy_weight: float = 0.0
     checkpoint_activations: bool = False
+    finalists: int = 1
+    finalist_epochs: int = 3
     seed: int = 0
     device: str = "cpu"
     augmentation: Augmentation | None = NONE
@@ -100,6 +105,8 @@ class ProxylessConfig:
             alpha_learning_rate=self.alpha_learning_rate,
             alpha_every=self.alpha_every,
             reward_networks=self.reward_networks,
+            finalists=self.finalists,
+            finalist_epochs=self.finalist_epochs,
             baseline_rate=self.baseline_rate,
         )
         if self.loss == "lagrangian":

@@ -77,6 +77,17 @@ if TYPE_CHECKING:
     help="Make activations again instead of keeping them: less memory, more time.",
 )
 @click.option(
+    "--finalists",
+    type=click.IntRange(min=1),
+    help="Networks near the budget to compare by short trainings, instead of taking the likeliest."
+    " [dim]\\[default: 1][/dim]",
+)
+@click.option(
+    "--finalist-epochs",
+    type=click.IntRange(min=1),
+    help="Epochs of those short trainings. [dim]\\[default: 3][/dim]",
+)
+@click.option(
     "--also",
     multiple=True,
     metavar="TARGET=TIME",
@@ -95,6 +106,8 @@ def proxyless(
     gradient: str,
     entropy_weight: float | None,
     checkpoint_activations: bool,
+    finalists: int | None,
+    finalist_epochs: int | None,
     also: tuple[str, ...],
     energy: bool,
     country: str | None,
@@ -139,6 +152,8 @@ def proxyless(
         learning_rate=search_rate,
         loss=loss,
         entropy_weight=entropy_weight,
+        finalists=finalists,
+        finalist_epochs=finalist_epochs,
     )
     with team_of_torchrun(device) as team:
         if budgets is None:

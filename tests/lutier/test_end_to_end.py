@@ -93,8 +93,9 @@ def test_search_verify_export(
 ) -> None:
     folder = tmp_path / method
     words = ["search", method, *SHORT, "--budget", BUDGET, "--seed", "1", "--out", str(folder)]
+    few = ["--warmup-epochs", "1", "--search-epochs", "1"]
     words += {
-        "proxyless": ["--warmup-epochs", "1", "--search-epochs", "1"],
+        "proxyless": [*few, "--finalists", "3", "--finalist-epochs", "1"],
         "knas": ["--pool", "6", "--k", "2"],
     }[method]
     code, printed = run(capsys, *words, "--json")
@@ -106,6 +107,13 @@ def test_search_verify_export(
     assert 0 < result["measured_ms"] <= result["budget_ms"]
     assert 0 < result["predicted_ms"] <= result["budget_ms"]
     assert 0 <= result["accuracy"] <= 1
+    if method == "proxyless":
+        compared = result["details"]["finalists"]
+        assert len({one["architecture"] for one in compared}) == 3
+        best = max(compared, key=lambda one: one["validation_accuracy"])
+        assert result["architecture"] == best["architecture"]
+        measured = {one["architecture"] for one in result["details"]["rounds"]}
+        assert {one["architecture"] for one in compared} <= measured
 
     code, verified = run(capsys, "verify", str(folder), "--json")
     assert (code, verified["within_budget"], verified["same_table"]) == (0, True, True)
@@ -139,8 +147,10 @@ def test_a_search_for_two_targets_meets_both_budgets(
     folder = tmp_path / "both"
     words = ["search", "proxyless", *SHORT, "--budget", BUDGET, "--also", f"{other}=1.2ms"]
     words += ["--warmup-epochs", "1", "--search-epochs", "1", "--out", str(folder)]
+    words += ["--finalists", "2", "--finalist-epochs", "1"]
     code, result = run(capsys, *words, "--json")
     assert code == 0
+    assert len(result["details"]["finalists"]) == 2
     assert 0 < result["measured_ms"] <= 1
     (also,) = result["details"]["also"]
     assert (also["target"], also["budget_ms"]) == (other, 1.2)
