@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,8 +34,15 @@ def is_there(folder: Path) -> bool:
     return folder.is_dir()
 
 
-@contextmanager
-def opened(data: Path, images: int, *, is_quick: bool, space: str = SPACE) -> Iterator[Bench]:
+@contextlib.contextmanager
+def opened(
+    data: Path,
+    images: int,
+    *,
+    is_quick: bool,
+    space: str = SPACE,
+    folder: Path | None = None,
+) -> Iterator[Bench]:
     """Profile the space on this CPU, fit its model, and register the data.
 
     Args:
@@ -43,10 +50,13 @@ def opened(data: Path, images: int, *, is_quick: bool, space: str = SPACE) -> It
         images: how many to train on.
         is_quick: whether to measure little.
         space: that is profiled.
+        folder: keeps the measurements, which are then made once; by default nothing is kept.
     """
     register(data, images)
     target = Target.make("cpu", "onnxruntime", {"threads": 1})
-    with tempfile.TemporaryDirectory() as name:
+    with contextlib.ExitStack() as stack:
+        name = folder or stack.enter_context(tempfile.TemporaryDirectory())
+        Path(name).mkdir(parents=True, exist_ok=True)
         settings = Settings(
             home=Path(name),
             db=f"sqlite:///{name}/lut.db",
