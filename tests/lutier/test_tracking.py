@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -10,13 +9,6 @@ import pytest
 
 from devices.errors import InputError, LutierError, MissingExtraError, UnknownNameError
 from lutier.tracking import check_tracking, tracking
-
-needs_tensorboard = pytest.mark.skipif(
-    not find_spec("tensorboard"), reason="needs tensorboard: pip install 'lutier[tracking]'"
-)
-needs_mlflow = pytest.mark.skipif(
-    not find_spec("mlflow"), reason="needs mlflow: pip install 'lutier[tracking]'"
-)
 
 
 class Client:
@@ -137,7 +129,6 @@ def test_a_text_that_is_no_tracker_is_refused(
     check_tracking(None)
 
 
-@needs_tensorboard
 def test_tensorboard_reads_back_what_was_logged(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -150,7 +141,6 @@ def test_tensorboard_reads_back_what_was_logged(tmp_path: Path) -> None:
     assert found == [(1, 0.5), (2, 0.25)]
 
 
-@needs_mlflow
 def test_mlflow_reads_back_what_was_logged(tmp_path: Path) -> None:
     import mlflow
 
