@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
@@ -28,7 +28,7 @@ from search.closed_loop_several import derive_measured_several
 from search.derive_several import derive_several
 from search.expected_latency import LatencyMatrix, Limit
 from search.fill import derive_filling
-from search.finalists import draw_finalists
+from search.finalists import changes, draw_finalists
 from search.pricing import FloatArray
 from search.proxyless import EpochRecord, ProxylessResult, proxyless_search
 from search.proxyless_config import ProxylessConfig
@@ -214,40 +214,64 @@ def _compared(
         Limit(_matrix(each), round_.asked_ms)
         for each, round_ in zip(benches, tried[-1], strict=True)
     ]
+    space = limits[0].matrix.space
 
     def derive(logs: Sequence[FloatArray]) -> Architecture:
         if len(limits) > 1:
             return derive_several(limits, logs)
         return derive_filling(limits[0].matrix, logs, limits[0].budget_ms)
 
-    known = {rounds[0].architecture: rounds for rounds in tried}
-    within = {tried[-1][0].architecture: tried[-1]}
-    generator = np.random.default_rng([config.seed, 1])
-    wanted = MEASURED * config.finalists
-    with Bar("measuring finalists", config.finalists, quiet=first.request.quiet) as bar:
-        for network in draw_finalists(derive, found.log_probabilities, wanted, generator):
-            bar.update(len(within))
-            if len(within) == config.finalists:
-                break
-            if network not in known:
-                known[network] = tuple(map(partial(_measured, network), benches, limits))
-                if all(map(_has_room, benches, known[network])):
-                    within[network] = known[network]
+    known = {space.representative(rounds[0].architecture): rounds for rounds in tried}
     evaluate = Evaluator(first, config.finalist_epochs, "finalists", keep=True)
     accuracies: dict[Architecture, float] = {}
-    with Bar("comparing finalists", len(within), quiet=first.request.quiet) as bar:
-        for done, network in enumerate(within):
-            bar.update(done)
-            accuracies[network] = evaluate(network)
-            first.tracker.log({"finalists/validation_accuracy": accuracies[network]}, done)
+    drawing, changing = np.random.default_rng([config.seed, 1]).spawn(2)
+    wanted = MEASURED * config.finalists
+    drawn = draw_finalists(derive, found.log_probabilities, wanted, drawing)
+    with Bar("comparing finalists", config.finalists, quiet=first.request.quiet) as bar:
+        network: Architecture | None = space.representative(tried[-1][0].architecture)
+        while network is not None:
+            if network not in known:
+                known[network] = tuple(map(partial(_measured, network), benches, limits))
+            # The first is within the budgets, or it would not have been the last of those tried.
+            if not accuracies or all(map(_has_room, benches, known[network])):
+                accuracies[network] = evaluate(network)
+                first.tracker.log(
+                    {"finalists/validation_accuracy": accuracies[network]}, len(accuracies) - 1
+                )
+                bar.update(len(accuracies))
+            if len(accuracies) >= config.finalists or len(known) >= len(tried) + wanted:
+                break
+            # Half are drawn, the others are changes of the best so far.
+            network = None
+            if 2 * len(accuracies) < config.finalists:
+                fresh = (each for each in map(space.representative, drawn) if each not in known)
+                network = next(fresh, None)
+            if network is None:
+                network = _change(limits, accuracies, known, changing)
     # Of equals the likeliest, which comes first.
     best = max(accuracies, key=accuracies.__getitem__)
     others = [rounds for network, rounds in known.items() if network != best]
     described = [
-        {"architecture": network.id, "validation_accuracy": accuracy}
+        {"architecture": known[network][0].architecture.id, "validation_accuracy": accuracy}
         for network, accuracy in accuracies.items()
     ]
     return [*others, known[best]], described
+
+
+def _change(
+    limits: Sequence[Limit],
+    accuracies: Mapping[Architecture, float],
+    known: Container[Architecture],
+    generator: np.random.Generator,
+) -> Architecture | None:
+    """A network not known yet, one change from the best, or from the next best, and so on."""
+    for parent in sorted(accuracies, key=accuracies.__getitem__, reverse=True):
+        networks = changes(limits[0].matrix.space, parent, generator)
+        fits = np.all([each.matrix.price(networks) <= each.budget_ms for each in limits], axis=0)
+        for network, is_within in zip(networks, fits, strict=True):
+            if is_within and network not in known:
+                return network
+    return None
 
 
 def _measured(network: Architecture, bench: Bench, limit: Limit) -> Round:

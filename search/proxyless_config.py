@@ -50,8 +50,9 @@ class ProxylessConfig:
             choices are open at first and made in the end.
         checkpoint_activations: make activations again in the backward pass instead of keeping
             them, in steps of weights and of alphas: less memory, more time, the same gradients.
-        finalists: networks near the budget that are compared by short trainings in the end; 1 takes
-            the likeliest.
+        finalists: networks within the budget that are compared by short trainings in the end: half
+            of them drawn by the probabilities, half changes of the best so far. 1 takes the
+            likeliest.
         finalist_epochs: of a short training.
         seed: of weights, alphas, paths and the order of images.
         device: torch device that trains.

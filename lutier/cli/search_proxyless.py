@@ -79,8 +79,8 @@ if TYPE_CHECKING:
 @click.option(
     "--finalists",
     type=click.IntRange(min=1),
-    help="Networks near the budget to compare by short trainings, instead of taking the likeliest."
-    " [dim]\\[default: 1][/dim]",
+    help="Networks within the budget to compare by short trainings, instead of taking the"
+    " likeliest. [dim]\\[default: 1][/dim]",
 )
 @click.option(
     "--finalist-epochs",

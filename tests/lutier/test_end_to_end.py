@@ -16,6 +16,9 @@ import torch
 
 from lutier.cli.main import main
 from lutier.results import load_network, load_result
+from search.architecture import Architecture
+from search.finalists import changes
+from search.spaces.registry import open_chain
 
 TARGET = "cpu/onnxruntime?threads=1"
 SPACE = "mobile-tiny?width=0.25"
@@ -112,6 +115,11 @@ def test_search_verify_export(
         assert len({one["architecture"] for one in compared}) == 3
         best = max(compared, key=lambda one: one["validation_accuracy"])
         assert result["architecture"] == best["architecture"]
+        space = open_chain(SPACE, "a test")
+        *drawn, changed = compared
+        parent = max(drawn, key=lambda one: one["validation_accuracy"])["architecture"]
+        near = changes(space, Architecture.parse(parent), np.random.default_rng(0))
+        assert space.representative(Architecture.parse(changed["architecture"])) in near
         measured = {one["architecture"] for one in result["details"]["rounds"]}
         assert {one["architecture"] for one in compared} <= measured
 
