@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,12 @@ from search.closed_loop_several import derive_measured_several
 from search.derive_several import derive_several
 from search.expected_latency import LatencyMatrix, Limit
 from search.fill import derive_filling
-from search.finalists import changes, draw_finalists
+from search.finalists import draw_finalists
 from search.pricing import FloatArray
 from search.proxyless import EpochRecord, ProxylessResult, proxyless_search
 from search.proxyless_config import ProxylessConfig
 from search.spaces.registry import open_chain
+from search.strategies.admissible import ChainAdmissible
 from search.team import ALONE, Team
 
 MEASURED = 3
@@ -151,7 +153,7 @@ def _searched(
     team: Team,
 ) -> Iterator[tuple[list[Bench], ProxylessResult]]:
     """The benches of all targets, opened, and the supernet's choices."""
-    chain = open_chain(request.space, "ProxylessNAS")
+    space = open_chain(request.space, "ProxylessNAS")
     training = request.training
     config = replace(
         config,
@@ -171,7 +173,7 @@ def _searched(
         bench = benches[0]
         with Bar("searching", config.epochs, quiet=request.quiet) as bar:
             found = proxyless_search(
-                chain,
+                space,
                 _matrix(bench),
                 bench.data,
                 bench.asked_ms,
@@ -261,16 +263,17 @@ def _compared(
 def _change(
     limits: Sequence[Limit],
     accuracies: Mapping[Architecture, float],
-    known: Container[Architecture],
+    known: Iterable[Architecture],
     generator: np.random.Generator,
 ) -> Architecture | None:
     """A network not known yet, one change from the best, or from the next best, and so on."""
+    admissible = [ChainAdmissible(each.matrix, each.budget_ms) for each in limits]
     for parent in sorted(accuracies, key=accuracies.__getitem__, reverse=True):
-        networks = changes(limits[0].matrix.space, parent, generator)
-        fits = np.all([each.matrix.price(networks) <= each.budget_ms for each in limits], axis=0)
-        for network, is_within in zip(networks, fits, strict=True):
-            if is_within and network not in known:
-                return network
+        first, *others = (chain.from_iterable(a.neighbours(parent).within) for a in admissible)
+        everywhere = set(first).intersection(*others)
+        networks = sorted(everywhere - set(known), key=lambda network: network.choices)
+        if networks:
+            return networks[generator.integers(len(networks))]
     return None
 
 

@@ -1,4 +1,4 @@
-"""Several networks for one budget, drawn by the probabilities of a search, and changes of them.
+"""Several networks for one budget, drawn by the probabilities of a search.
 
 The probabilities that a short search ends with hardly tell its likeliest network from the next
 ones, and a short training of a few of them does. They are drawn by perturbing and maximising
@@ -6,9 +6,6 @@ ones, and a short training of a few of them does. They are drawn by perturbing a
 log-probabilities, the likeliest network within the budget is derived as it would be without. So
 every network drawn is within the budget and near it, and networks nearly as likely as the likeliest
 come nearly as often.
-
-Once some of them are trained, the best is as good a start as the probabilities: the networks one
-change away from it come next, as the children of evolution do.
 """
 
 from __future__ import annotations
@@ -20,7 +17,6 @@ import numpy.typing as npt
 
 from search.architecture import Architecture
 from search.pricing import FloatArray
-from search.spaces.base import ChainSpace
 
 Derive = Callable[[Sequence[FloatArray]], Architecture]
 """The network that log-probabilities, an array ``(candidates,)`` for each block, stand for."""
@@ -56,28 +52,3 @@ def draw_finalists(
             yield network
         if len(seen) == count:
             return
-
-
-def changes(
-    space: ChainSpace, network: Architecture, generator: np.random.Generator
-) -> list[Architecture]:
-    """Networks with another candidate in one block, in random order.
-
-    Each is written as :meth:`ChainSpace.representative` does; those that are the same network come
-    once, and the network itself does not.
-
-    Args:
-        space: that the network is of.
-        network: that is changed.
-        generator: the same state gives the same order.
-    """
-    start = space.representative(network)
-    found: dict[Architecture, None] = {}
-    for block, width in enumerate(space.widths):
-        for candidate in range(width):
-            choices = list(start.choices)
-            choices[block] = candidate
-            found[space.representative(space.architecture(choices))] = None
-    found.pop(start, None)
-    others = list(found)
-    return [others[i] for i in generator.permutation(len(others))]

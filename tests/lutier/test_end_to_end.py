@@ -17,7 +17,6 @@ import torch
 from lutier.cli.main import main
 from lutier.results import load_network, load_result
 from search.architecture import Architecture
-from search.finalists import changes
 from search.spaces.registry import open_chain
 
 TARGET = "cpu/onnxruntime?threads=1"
@@ -118,7 +117,13 @@ def test_search_verify_export(
         space = open_chain(SPACE, "a test")
         *drawn, changed = compared
         parent = max(drawn, key=lambda one: one["validation_accuracy"])["architecture"]
-        near = changes(space, Architecture.parse(parent), np.random.default_rng(0))
+        start = space.representative(Architecture.parse(parent)).choices
+        near = {
+            space.representative(space.architecture([*start[:i], j, *start[i + 1 :]]))
+            for i, width in enumerate(space.widths)
+            for j in range(width)
+            if j != start[i]
+        }
         assert space.representative(Architecture.parse(changed["architecture"])) in near
         measured = {one["architecture"] for one in result["details"]["rounds"]}
         assert {one["architecture"] for one in compared} <= measured

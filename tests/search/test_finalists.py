@@ -10,7 +10,7 @@ from devices.errors import BudgetError
 from search.architecture import Architecture
 from search.derive import derive
 from search.expected_latency import LatencyMatrix
-from search.finalists import Derive, changes, draw_finalists
+from search.finalists import Derive, draw_finalists
 from search.pricing import FloatArray
 from search.spaces.mobile import mobile_tiny
 
@@ -68,19 +68,3 @@ def test_without_a_limit_networks_are_drawn_by_their_probabilities() -> None:
 def test_a_budget_that_nothing_meets_is_an_error() -> None:
     with pytest.raises(BudgetError):
         list(draw_finalists(within(0.01), logs(1.0), 2, np.random.default_rng(0)))
-
-
-def test_every_network_one_change_away_comes_once() -> None:
-    start = SPACE.architecture([0] * len(SPACE.widths))
-    found = changes(SPACE, start, np.random.default_rng(0))
-    assert len(found) == len(set(found))
-    assert start not in found
-    assert all(network == SPACE.representative(network) for network in found)
-    ways = {
-        SPACE.representative(SPACE.architecture([*start.choices[:i], j, *start.choices[i + 1 :]]))
-        for i, width in enumerate(SPACE.widths)
-        for j in range(1, width)
-    }
-    assert set(found) == ways
-    assert changes(SPACE, start, np.random.default_rng(0)) == found
-    assert changes(SPACE, start, np.random.default_rng(1)) != found
