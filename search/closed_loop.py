@@ -3,7 +3,8 @@
 A latency model is right on the average and wrong for the one network that was picked because it
 looked fast. So the network is measured, and where it is slower than the budget the next one is
 derived under a budget that is tighter by as much. Where it is so much faster that a part of the
-budget is left unused, a few more are derived under a budget that is looser by as much.
+budget is left unused, a few more are derived under a budget that is looser by as much, and a little
+less loose where that was too much.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Measure = Callable[[Architecture], tuple[float, float]]
 """Measures a network: median in ms, and the most to allow for it in ms, e.g. the upper end of its
 confidence interval."""
 
-MAX_LOOSENED = 2
+MAX_LOOSENED = 3
 """Further networks that are tried where one left a part of the budget unused."""
 
 
@@ -78,7 +79,7 @@ def derive_measured(
     rounds: list[Round] = []
     asked_ms = budget_ms if start_ms is None else start_ms
     within: list[Round] = []
-    most = MAX_LOOSENED if asked_ms >= budget_ms else 0
+    loosened = 0 if asked_ms >= budget_ms else MAX_LOOSENED
     while len(rounds) < max_rounds:
         architecture = derive_filling(matrix, log_probabilities, asked_ms, fill)
         if architecture in (round_.architecture for round_ in within):
@@ -87,20 +88,27 @@ def derive_measured(
         measured_ms, upper_ms = measure(architecture)
         last = Round(architecture, asked_ms, predicted_ms, measured_ms, upper_ms)
         rounds.append(last)
+        # Where it was over, the model is optimistic by this factor. At least the same network must
+        # not return.
+        tighter_ms = min(asked_ms * budget_ms / upper_ms, predicted_ms * (1 - 1e-6))
         if upper_ms <= budget_ms:
             within.append(last)
-            if upper_ms >= fill * budget_ms or len(within) > most:
+            if upper_ms >= fill * budget_ms:
                 break
             # What this one leaves of the budget is asked for too, but not what was over before.
             over = [round_.asked_ms for round_ in rounds if round_.upper_ms > budget_ms]
             looser_ms = asked_ms * budget_ms / upper_ms
             asked_ms = min([looser_ms, *((asked_ms + tried_ms) / 2 for tried_ms in over)])
         elif within:
-            # Looser was too loose.
-            break
+            # Looser was too loose: somewhere between the two.
+            known_ms = max(round_.asked_ms for round_ in within)
+            asked_ms = tighter_ms if tighter_ms > known_ms else (known_ms + asked_ms) / 2
         else:
-            # The model is optimistic by this factor. At least the same network must not return.
-            asked_ms = min(asked_ms * budget_ms / upper_ms, predicted_ms * (1 - 1e-6))
+            asked_ms = tighter_ms
+        if within:
+            if loosened >= MAX_LOOSENED:
+                break
+            loosened += 1
     if within:
         best = max(within, key=lambda round_: round_.upper_ms)
         return [*(round_ for round_ in rounds if round_ is not best), best]
