@@ -14,7 +14,8 @@ test split. The time counted for ProxylessNAS includes one epoch of the network 
 measurement, so the others have a little more.
 
 How the finalists are chosen, and how long they and the supernet are trained, was settled with seeds
-0 to 3 at the first budget; these seeds start from 4.
+0 to 3 at the first budget; seeds 4 to 6 showed that the closed loop gave up too early. These seeds
+start from 7.
 
     python benchmarks/proxyless_quality.py --json proxyless_quality.json
 """
@@ -72,7 +73,7 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=6000, help="images to train on")
     parser.add_argument("--space", default="mobile-tiny?width=0.25", help="a chain of blocks")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--epochs", type=int, default=10, help="of the training from scratch")
     parser.add_argument("--short-epochs", type=int, default=3, help="of a training while searching")
     parser.add_argument("--trainings", type=int, default=2, help="from scratch, of each network")
