@@ -130,9 +130,9 @@ def test_an_interrupted_strategy_goes_on_with_the_same_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = run(tmp_path / "whole", "reinforce", *FEW)
-    from lutier import searching_strategy
+    from lutier import searching
 
-    real, made = searching_strategy.train, []
+    real, made = searching.train, []
 
     def train(*arguments: Any, **named: Any) -> Any:
         if len(made) == 2:
@@ -140,13 +140,14 @@ def test_an_interrupted_strategy_goes_on_with_the_same_result(
         made.append(arguments)
         return real(*arguments, **named)
 
-    monkeypatch.setattr(searching_strategy, "train", train)
+    monkeypatch.setattr(searching, "train", train)
     with pytest.raises(SystemExit) as caught:
         main(["search", "reinforce", *FEW, "--out", str(tmp_path / "cut")])
     assert caught.value.code == 130
     made[:] = [None] * 3
     result = run(tmp_path / "cut", "reinforce", *FEW)
-    assert len(made) == 3 + 2
+    # The two evaluations that were missing, and the training of the network found.
+    assert len(made) == 3 + 2 + 1
     rows = [
         [(row["architecture"], row["value"]) for row in each["details"]["evaluations"]]
         for each in (wanted, result)
