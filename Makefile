@@ -29,7 +29,7 @@ lint: .venv/dev.stamp ## format, lint, types and the layers between the packages
 	$(BIN)/lint-imports --no-logo
 
 test: lint ## lint, then the tests (PYTEST="-k name" hands arguments on)
-	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 bench: .venv/dev.stamp ## run every script in benchmarks/ (results in runs/bench/*.json) and the slow tests
 	@mkdir -p runs/bench; failed=; \
@@ -38,7 +38,7 @@ bench: .venv/dev.stamp ## run every script in benchmarks/ (results in runs/bench
 		name=$$(basename "$$script" .py); echo "== $$name"; \
 		$(BIN)/python "$$script" --json "runs/bench/$$name.json" || failed="$$failed $$name"; \
 	done; \
-	$(BIN)/python -m pytest -n auto --dist loadfile -m slow || failed="$$failed slow-tests"; \
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m slow || failed="$$failed slow-tests"; \
 	if test -n "$$failed"; then echo "error: failed:$$failed" >&2; exit 1; fi
 
 docs: .venv/dev.stamp ## build the documentation into site/, without the network

@@ -39,8 +39,15 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+_LONGEST = ("test_readme.py", "test_android_pages.py", "test_android_profile.py", "test_docs.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests of a GPU where there is none, saying what is missing."""
+    """Begin with what takes longest, so that no process waits for it at the end.
+
+    Tests of a GPU are skipped where there is none, saying what is missing.
+    """
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
     on_gpu = [item for item in items if item.get_closest_marker("gpu")]
     if not on_gpu:
         return
