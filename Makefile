@@ -10,6 +10,8 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 INSTALL := PIP_ROOT_USER_ACTION=ignore $(PIP) install -qq --constraint constraints.txt --editable
+# The order of the files is that of tests/conftest.py: the longest first.
+RUN_TESTS := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -29,7 +31,7 @@ lint: .venv/dev.stamp ## format, lint, types and the layers between the packages
 	$(BIN)/lint-imports --no-logo
 
 test: lint ## lint, then the tests (PYTEST="-k name" hands arguments on)
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST)
+	$(RUN_TESTS) $(PYTEST)
 
 bench: .venv/dev.stamp ## run every script in benchmarks/ (results in runs/bench/*.json) and the slow tests
 	@mkdir -p runs/bench; failed=; \
@@ -38,7 +40,7 @@ bench: .venv/dev.stamp ## run every script in benchmarks/ (results in runs/bench
 		name=$$(basename "$$script" .py); echo "== $$name"; \
 		$(BIN)/python "$$script" --json "runs/bench/$$name.json" || failed="$$failed $$name"; \
 	done; \
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m slow || failed="$$failed slow-tests"; \
+	$(RUN_TESTS) -m slow || failed="$$failed slow-tests"; \
 	if test -n "$$failed"; then echo "error: failed:$$failed" >&2; exit 1; fi
 
 docs: .venv/dev.stamp ## build the documentation into site/, without the network

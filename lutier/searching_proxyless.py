@@ -217,6 +217,7 @@ def _compared(
         for each, round_ in zip(benches, tried[-1], strict=True)
     ]
     space = limits[0].matrix.space
+    admissible = [ChainAdmissible(limit.matrix, limit.budget_ms) for limit in limits]
 
     def derive(logs: Sequence[FloatArray]) -> Architecture:
         if len(limits) > 1:
@@ -249,7 +250,7 @@ def _compared(
                 fresh = (each for each in map(space.representative, drawn) if each not in known)
                 network = next(fresh, None)
             if network is None:
-                network = _change(limits, accuracies, known, changing)
+                network = _change(admissible, accuracies, known, changing)
     # Of equals the likeliest, which comes first.
     best = max(accuracies, key=accuracies.__getitem__)
     others = [rounds for network, rounds in known.items() if network != best]
@@ -261,13 +262,12 @@ def _compared(
 
 
 def _change(
-    limits: Sequence[Limit],
+    admissible: Sequence[ChainAdmissible],
     accuracies: Mapping[Architecture, float],
     known: Iterable[Architecture],
     generator: np.random.Generator,
 ) -> Architecture | None:
     """A network not known yet, one change from the best, or from the next best, and so on."""
-    admissible = [ChainAdmissible(each.matrix, each.budget_ms) for each in limits]
     for parent in sorted(accuracies, key=accuracies.__getitem__, reverse=True):
         first, *others = (chain.from_iterable(a.neighbours(parent).within) for a in admissible)
         everywhere = set(first).intersection(*others)

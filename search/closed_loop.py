@@ -9,6 +9,7 @@ less loose where that was too much.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -77,9 +78,11 @@ def derive_measured(
         BudgetError: no network of the space is, or none of those tried.
     """
     rounds: list[Round] = []
-    asked_ms = budget_ms if start_ms is None else start_ms
     within: list[Round] = []
-    loosened = 0 if asked_ms >= budget_ms else MAX_LOOSENED
+    asked_ms = budget_ms if start_ms is None else start_ms
+    loosen = MAX_LOOSENED if asked_ms >= budget_ms else 0
+    # What was asked for when a network was within the budget, and when one was over.
+    low_ms, high_ms = 0.0, math.inf
     while len(rounds) < max_rounds:
         architecture = derive_filling(matrix, log_probabilities, asked_ms, fill)
         if architecture in (round_.architecture for round_ in within):
@@ -88,27 +91,23 @@ def derive_measured(
         measured_ms, upper_ms = measure(architecture)
         last = Round(architecture, asked_ms, predicted_ms, measured_ms, upper_ms)
         rounds.append(last)
-        # Where it was over, the model is optimistic by this factor. At least the same network must
-        # not return.
-        tighter_ms = min(asked_ms * budget_ms / upper_ms, predicted_ms * (1 - 1e-6))
+        # The model is wrong by this factor.
+        scaled_ms = asked_ms * budget_ms / upper_ms
         if upper_ms <= budget_ms:
+            if not within:
+                max_rounds = min(max_rounds, len(rounds) + loosen)
             within.append(last)
             if upper_ms >= fill * budget_ms:
                 break
             # What this one leaves of the budget is asked for too, but not what was over before.
-            over = [round_.asked_ms for round_ in rounds if round_.upper_ms > budget_ms]
-            looser_ms = asked_ms * budget_ms / upper_ms
-            asked_ms = min([looser_ms, *((asked_ms + tried_ms) / 2 for tried_ms in over)])
-        elif within:
-            # Looser was too loose: somewhere between the two.
-            known_ms = max(round_.asked_ms for round_ in within)
-            asked_ms = tighter_ms if tighter_ms > known_ms else (known_ms + asked_ms) / 2
+            low_ms = asked_ms
+            asked_ms = min(scaled_ms, (low_ms + high_ms) / 2)
         else:
-            asked_ms = tighter_ms
-        if within:
-            if loosened >= MAX_LOOSENED:
-                break
-            loosened += 1
+            # At least the same network must not return, and what was within need not.
+            high_ms = asked_ms
+            asked_ms = min(scaled_ms, predicted_ms * (1 - 1e-6))
+            if asked_ms <= low_ms:
+                asked_ms = (low_ms + high_ms) / 2
     if within:
         best = max(within, key=lambda round_: round_.upper_ms)
         return [*(round_ for round_ in rounds if round_ is not best), best]
