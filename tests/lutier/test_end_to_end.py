@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -36,19 +40,34 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str,
     return code, json.loads(out) if out.startswith("{") else {}
 
 
+QUICK = {"LUTIER_NETWORKS": "30", "LUTIER_MAX_ROUNDS": "12", "LUTIER_MIN_SECONDS": "0"}
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LUTIER_NETWORKS", "30")
-    monkeypatch.setenv("LUTIER_MAX_ROUNDS", "12")
-    monkeypatch.setenv("LUTIER_MIN_SECONDS", "0")
+    for name, value in QUICK.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A home with a table and its model, which is measured once; the report of fitting."""
+    home, out = tmp_path_factory.mktemp("measured"), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
+        own = {"LUTIER_HOME": f"{home / 'lutier'}", "LUTIER_DB": f"sqlite:///{home / 'lutier.db'}"}
+        for name, value in {**QUICK, **own}.items():
+            patch.setenv(name, value)
+        main(["profile", "--space", SPACE, "--quiet"])
+        out.truncate(out.seek(0))
+        main(["fit", "--target", TARGET, "--json"])
+    return home, json.loads(out.getvalue())
 
 
 @pytest.fixture
-def fitted(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """A table and its model; the report of fitting."""
-    assert run(capsys, "profile", "--space", SPACE, "--json")[0] == 0
-    code, report = run(capsys, "fit", "--target", TARGET, "--json")
-    assert code == 0
+def fitted(measured: tuple[Path, dict[str, Any]]) -> dict[str, Any]:
+    """The same table and model in the test's own home; the report of fitting."""
+    home, report = measured
+    shutil.copytree(home, os.environ["HOME"], dirs_exist_ok=True)
     return report
 
 
