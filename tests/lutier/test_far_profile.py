@@ -72,7 +72,14 @@ def test_the_table_of_another_machine(environment: dict[str, str]) -> None:
     assert (again["measured"], again["stored_before"]) == (0, report["planned"])
 
 
-@pytest.mark.parametrize("victim", ["ssh", "sshd", "worker"])
+@pytest.mark.parametrize(
+    "victim",
+    [
+        "ssh",
+        pytest.param("sshd", marks=pytest.mark.slow),
+        pytest.param("worker", marks=pytest.mark.slow),
+    ],
+)
 def test_after_a_cut_the_same_command_goes_on(
     victim: str, sshd: SshServer, environment: dict[str, str], tmp_path: Path
 ) -> None:
