@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -234,7 +233,10 @@ def _compared(
         network: Architecture | None = space.representative(tried[-1][0].architecture)
         while network is not None:
             if network not in known:
-                known[network] = tuple(map(partial(_measured, network), benches, limits))
+                known[network] = tuple(
+                    Round.of(network, limit, bench.measure)
+                    for bench, limit in zip(benches, limits, strict=True)
+                )
             # The first is within the budgets, or it would not have been the last of those tried.
             if not accuracies or all(map(_has_room, benches, known[network])):
                 accuracies[network] = evaluate(network)
@@ -275,11 +277,6 @@ def _change(
         if networks:
             return networks[generator.integers(len(networks))]
     return None
-
-
-def _measured(network: Architecture, bench: Bench, limit: Limit) -> Round:
-    predicted_ms = float(limit.matrix.price([network])[0])
-    return Round(network, limit.budget_ms, predicted_ms, *bench.measure(network))
 
 
 def _has_room(bench: Bench, round_: Round) -> bool:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from devices.errors import BudgetError
 from search.architecture import Architecture
 from search.budget import format_ms
-from search.expected_latency import LatencyMatrix
+from search.expected_latency import LatencyMatrix, Limit
 from search.fill import FILL, derive_filling
 
 Measure = Callable[[Architecture], tuple[float, float]]
@@ -46,6 +46,20 @@ class Round:
     predicted_ms: float
     measured_ms: float
     upper_ms: float
+
+    @classmethod
+    def of(cls, architecture: Architecture, limit: Limit, measure: Measure) -> Round:
+        """Price a network that was derived under a limit, and measure it."""
+        predicted_ms = float(limit.matrix.price([architecture])[0])
+        return cls(architecture, limit.budget_ms, predicted_ms, *measure(architecture))
+
+    def scaled_ms(self, budget_ms: float) -> float:
+        """What to ask for next, in ms, were the model wrong by the same factor everywhere."""
+        return self.asked_ms * budget_ms / self.upper_ms
+
+    def tighter_ms(self, budget_ms: float) -> float:
+        """The same where this network was over the budget: at least it must not return."""
+        return min(self.scaled_ms(budget_ms), self.predicted_ms * (1 - 1e-6))
 
 
 def derive_measured(
@@ -87,25 +101,21 @@ def derive_measured(
         architecture = derive_filling(matrix, log_probabilities, asked_ms, fill)
         if architecture in (round_.architecture for round_ in within):
             break
-        predicted_ms = float(matrix.price([architecture])[0])
-        measured_ms, upper_ms = measure(architecture)
-        last = Round(architecture, asked_ms, predicted_ms, measured_ms, upper_ms)
+        last = Round.of(architecture, Limit(matrix, asked_ms), measure)
         rounds.append(last)
-        # The model is wrong by this factor.
-        scaled_ms = asked_ms * budget_ms / upper_ms
-        if upper_ms <= budget_ms:
+        if last.upper_ms <= budget_ms:
             if not within:
                 max_rounds = min(max_rounds, len(rounds) + loosen)
             within.append(last)
-            if upper_ms >= fill * budget_ms:
+            if last.upper_ms >= fill * budget_ms:
                 break
             # What this one leaves of the budget is asked for too, but not what was over before.
             low_ms = asked_ms
-            asked_ms = min(scaled_ms, (low_ms + high_ms) / 2)
+            asked_ms = min(last.scaled_ms(budget_ms), (low_ms + high_ms) / 2)
         else:
-            # At least the same network must not return, and what was within need not.
+            # What was within need not return either.
             high_ms = asked_ms
-            asked_ms = min(scaled_ms, predicted_ms * (1 - 1e-6))
+            asked_ms = last.tighter_ms(budget_ms)
             if asked_ms <= low_ms:
                 asked_ms = (low_ms + high_ms) / 2
     if within:

@@ -48,12 +48,10 @@ def derive_measured_several(
     while len(tried) < max_rounds:
         asked = [Limit(limit.matrix, ms) for limit, ms in zip(limits, asked_ms, strict=True)]
         architecture = derive_several(asked, log_probabilities)
-        rounds = []
-        for limit, measure in zip(asked, measures, strict=True):
-            predicted_ms = float(limit.matrix.price([architecture])[0])
-            rounds.append(
-                Round(architecture, limit.budget_ms, predicted_ms, *measure(architecture))
-            )
+        rounds = [
+            Round.of(architecture, limit, measure)
+            for limit, measure in zip(asked, measures, strict=True)
+        ]
         tried.append(tuple(rounds))
         over = [
             (i, round_, limit.budget_ms)
@@ -63,9 +61,7 @@ def derive_measured_several(
         if not over:
             return tried
         for i, round_, budget_ms in over:
-            # The model is optimistic by this factor. At least the same network must not return.
-            tighter_ms = round_.asked_ms * budget_ms / round_.upper_ms
-            asked_ms[i] = min(tighter_ms, round_.predicted_ms * (1 - 1e-6))
+            asked_ms[i] = round_.tighter_ms(budget_ms)
     budgets = " and ".join(format_ms(limit.budget_ms) for limit in limits)
     latencies = " and ".join(format_ms(round_.measured_ms) for round_ in tried[-1])
     raise BudgetError(

@@ -6,6 +6,7 @@ import itertools
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,22 +61,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def new_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
-    """Makes empty folders by number: pytest's own way reads all names of thousands each time."""
-    homes, numbers = tmp_path_factory.mktemp("homes"), itertools.count()
-
-    def made() -> Path:
-        home = homes / str(next(numbers))
-        home.mkdir()
-        return home
-
-    return made
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the homes of all tests are."""
+    return tmp_path_factory.mktemp("homes")
 
 
 @pytest.fixture(autouse=True)
-def own_home(new_home: Callable[[], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def own_home(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep every test, and the processes it starts, away from the user's tables and settings."""
-    home = new_home()
+    # Not by pytest, which reads the names of all folders there are before it makes one.
+    home = Path(tempfile.mkdtemp(dir=homes))
     for name in [name for name in os.environ if name.startswith("LUTIER_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("LUTIER_HOME", str(home / "lutier"))

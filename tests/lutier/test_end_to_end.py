@@ -52,14 +52,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A home with a table and its model, which is measured once; the report of fitting."""
-    home, out = tmp_path_factory.mktemp("measured"), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
-        own = {"LUTIER_HOME": f"{home / 'lutier'}", "LUTIER_DB": f"sqlite:///{home / 'lutier.db'}"}
+    home = tmp_path_factory.mktemp("measured")
+    own = {"LUTIER_HOME": str(home / "lutier"), "LUTIER_DB": f"sqlite:///{home / 'lutier.db'}"}
+    with pytest.MonkeyPatch.context() as patch:
         for name, value in {**QUICK, **own}.items():
             patch.setenv(name, value)
-        main(["profile", "--space", SPACE, "--quiet"])
-        out.truncate(out.seek(0))
-        main(["fit", "--target", TARGET, "--json"])
+        with contextlib.redirect_stdout(io.StringIO()):
+            main(["profile", "--space", SPACE])
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            main(["fit", "--target", TARGET, "--json"])
     return home, json.loads(out.getvalue())
 
 

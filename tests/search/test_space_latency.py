@@ -117,10 +117,10 @@ def test_a_pool_of_a_list_is_uniform(listed: LatencyList) -> None:
     networks = sample_pool(listed, budget_ms, 1000, np.random.default_rng(0)).architectures
     counts = dict.fromkeys(networks, 0)
     generator = np.random.default_rng(1)
-    for _ in range(150):
+    for _ in range(400):
         for one in sample_pool(listed, budget_ms, 5, generator).architectures:
             counts[one] += 1
-    expected = 5 * 150 / len(networks)
+    expected = 5 * 400 / len(networks)
     chi_square = sum((count - expected) ** 2 / expected for count in counts.values())
     # Above the mean of len - 1 by four of its standard deviations, sqrt(2 (len - 1)).
     assert chi_square < len(networks) - 1 + 4 * math.sqrt(2 * (len(networks) - 1))
