@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import shutil
@@ -17,6 +15,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from measured_home import QUICK, measure_into
 
 from lutier.cli.main import main
 from lutier.results import load_network, load_result
@@ -40,9 +39,6 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str,
     return code, json.loads(out) if out.startswith("{") else {}
 
 
-QUICK = {"LUTIER_NETWORKS": "30", "LUTIER_MAX_ROUNDS": "12", "LUTIER_MIN_SECONDS": "0"}
-
-
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in QUICK.items():
@@ -53,15 +49,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A home with a table and its model, which is measured once; the report of fitting."""
     home = tmp_path_factory.mktemp("measured")
-    own = {"LUTIER_HOME": str(home / "lutier"), "LUTIER_DB": f"sqlite:///{home / 'lutier.db'}"}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**QUICK, **own}.items():
-            patch.setenv(name, value)
-        with contextlib.redirect_stdout(io.StringIO()):
-            main(["profile", "--space", SPACE])
-        with contextlib.redirect_stdout(io.StringIO()) as out:
-            main(["fit", "--target", TARGET, "--json"])
-    return home, json.loads(out.getvalue())
+    return home, measure_into(home, SPACE, TARGET)
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from measured_home import measure_into, use_home
 
 from lutier.cli.main import main
 from lutier.energy import load_energy
@@ -25,27 +25,16 @@ FEW = [*SHORT, "--evaluations", "4", "--evaluation-epochs", "1"]
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with the table and the model of this machine."""
     home = tmp_path_factory.mktemp("measured")
-    with pytest.MonkeyPatch.context() as patch:
-        setting(patch, home)
-        main(["profile", "--space", SPACE, "--json"])
-        main(["fit", "--target", TARGET, "--json"])
-        yield home
-
-
-def setting(patch: pytest.MonkeyPatch, home: Path) -> None:
-    patch.setenv("LUTIER_HOME", str(home))
-    patch.setenv("LUTIER_DB", f"sqlite:///{home / 'lutier.db'}")
-    patch.setenv("LUTIER_NETWORKS", "30")
-    patch.setenv("LUTIER_MAX_ROUNDS", "12")
-    patch.setenv("LUTIER_MIN_SECONDS", "0")
+    measure_into(home, SPACE, TARGET)
+    return home
 
 
 @pytest.fixture(autouse=True)
 def use_store(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    setting(monkeypatch, store)
+    use_home(monkeypatch, store)
 
 
 def run(folder: Path, *words: str) -> dict[str, Any]:
